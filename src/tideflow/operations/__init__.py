@@ -1,0 +1,1 @@
+"""What a deploy file can ask for, as pyinfra operations."""
