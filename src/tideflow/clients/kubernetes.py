@@ -1,0 +1,326 @@
+"""A Kubernetes API server, spoken to in raw JSON.
+
+The kubernetes package reads the kubeconfig and opens the connections; its generated models, which cost more
+time than the server takes to answer (kubernetes-client/python#1921), are left aside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes import client as upstream
+from kubernetes import config as upstream_config
+
+from tideflow import __version__
+from tideflow.clients.resources import DISCOVERY, Resources, from_discovery
+from tideflow.errors import KubernetesError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+JSON = "application/json"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks a LIST for metadata only: a tenth of the size, and no Secret's data on the wire."""
+APPLY_PATCH = "application/apply-patch+yaml"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+USER_AGENT = f"tideflow/{__version__}"
+
+_TIMEOUT = 60.0  # seconds; the API server itself gives up on a request after 60
+_CONNECT_TIMEOUT = 10.0  # seconds
+_LONGEST_MESSAGE = 600  # characters; an API server can quote a whole schema back
+
+
+class Kubernetes:
+    """One API server over a pool of connections; safe to use from several threads.
+
+    Every method raises ``KubernetesError``: with the status and reason of the server's answer, or with status
+    0 when there was no answer.
+    """
+
+    def __init__(self, configuration: upstream.Configuration, *, connections: int = 16) -> None:
+        configuration.connection_pool_maxsize = connections
+        configuration.retries = None
+        self.host: str = configuration.host.rstrip("/")
+        self._configuration = configuration
+        self._pool: urllib3.PoolManager = upstream.rest.RESTClientObject(configuration).pool_manager
+        self._resources: Resources | None = None
+
+    def __repr__(self) -> str:
+        """Name the server, and nothing of its credentials."""
+        return f"Kubernetes({self.host!r})"
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path, *, context: str | None = None, connections: int = 16) -> Self:
+        """Return the cluster of a kubeconfig's context, the current one unless named.
+
+        Raises ``SettingError`` when the file cannot be read or has no such context.
+        """
+        configuration = upstream.Configuration()
+        try:
+            upstream_config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=str(path),
+                context=context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        except (upstream_config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+            # The cause is left out: it may quote the file.
+            which = f"context {context} of the kubeconfig {path}" if context else f"the kubeconfig {path}"
+            raise SettingError(
+                f"{which} is not usable ({type(error).__name__})",
+                hint="check it with: kubectl --kubeconfig FILE config get-contexts",
+            ) from None
+        return cls(configuration, connections=connections)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: float = _TIMEOUT,
+    ) -> Any:
+        """Return the JSON answered; ``timeout`` is in seconds, for each read."""
+        response = self._send(
+            method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
+        )
+        return _decoded(response.data, f"{method} {path}")
+
+    def get(self, path: str, *, query: Mapping[str, str] | None = None, accept: str = JSON) -> Any:
+        """Return the object, or whatever else is at the path."""
+        return self.request("GET", path, query=query, accept=accept)
+
+    def post(self, path: str, body: Any, *, query: Mapping[str, str] | None = None) -> Any:
+        """Create an object in the collection at the path."""
+        return self.request("POST", path, body=body, query=query)
+
+    def put(self, path: str, body: Any, *, query: Mapping[str, str] | None = None) -> Any:
+        """Replace the object at the path."""
+        return self.request("PUT", path, body=body, query=query)
+
+    def delete(self, path: str, body: Any = None, *, query: Mapping[str, str] | None = None) -> Any:
+        """Delete the object at the path; ``body`` may be DeleteOptions, such as preconditions."""
+        return self.request("DELETE", path, body=body, query=query)
+
+    def patch(
+        self,
+        path: str,
+        body: Any,
+        *,
+        content_type: str = MERGE_PATCH,
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Change the object at the path."""
+        return self.request("PATCH", path, body=body, content_type=content_type, query=query)
+
+    def apply(
+        self, path: str, obj: Any, *, field_manager: str, force: bool = True, dry_run: bool = False
+    ) -> Any:
+        """Apply an object server-side (KEP-555); JSON is YAML, so JSON is what is sent."""
+        query = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return self.request("PATCH", path, body=obj, content_type=APPLY_PATCH, query=query)
+
+    def pages(
+        self, path: str, *, accept: str = JSON, limit: int = 500, query: Mapping[str, str] | None = None
+    ) -> Iterator[Any]:
+        """Yield the list at the path in pieces of at most ``limit`` objects, one request for each."""
+        asked = {**(query or {}), "limit": str(limit)}
+        while True:
+            page = self.get(path, query=asked, accept=accept)
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            asked["continue"] = token
+
+    def watch(
+        self,
+        path: str,
+        *,
+        resource_version: str,
+        accept: str = JSON,
+        timeout_seconds: int = 300,
+        query: Mapping[str, str] | None = None,
+    ) -> Watch:
+        """Open a watch on the collection at the path, from a list's resourceVersion on, with bookmarks.
+
+        The server ends it after ``timeout_seconds``; whoever iterates then opens the next.
+        """
+        asked = {
+            **(query or {}),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(timeout_seconds),
+        }
+        response = self._send(
+            "GET", path, query=asked, accept=accept, timeout=timeout_seconds + _TIMEOUT, stream=True
+        )
+        return Watch(response, path)
+
+    def resources(self, *, refresh: bool = False) -> Resources:
+        """Return the types the server has; they are read once, and again only to ``refresh``."""
+        if self._resources is None or refresh:
+            self._resources = Resources(
+                resource
+                for root in ("/api", "/apis")
+                for resource in from_discovery(self.get(root, accept=DISCOVERY))
+            )
+        return self._resources
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: float,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        """Return the answer if it is a success."""
+        headers = {"accept": accept, "user-agent": USER_AGENT}
+        data = None
+        if body is not None:
+            headers["content-type"] = content_type
+            data = json.dumps(body, separators=(",", ":")).encode()
+        # Asked for each time: a kubeconfig may name a program or file whose token is renewed.
+        for setting in self._configuration.auth_settings().values():
+            headers[setting["key"]] = setting["value"]  # type: ignore[index]
+        url = f"{self.host}{path}?{urlencode(query)}" if query else self.host + path
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                body=data,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=timeout),
+                retries=False,
+                preload_content=not stream,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise self._unreachable(method, path, error) from None
+        if response.status >= 400:  # noqa: PLR2004 - HTTP's own border between success and failure
+            raise _refusal(response, f"{method} {path}")
+        return response
+
+    def _unreachable(self, method: str, path: str, error: urllib3.exceptions.HTTPError) -> KubernetesError:
+        """Translate a failed connection; urllib3's own text repeats the URL and an object's address."""
+        why = type(error).__name__
+        if isinstance(error, urllib3.exceptions.SSLError):
+            why = "its certificate is not the one the kubeconfig expects"
+        elif isinstance(error, urllib3.exceptions.TimeoutError):
+            why = "no answer in time"
+        elif isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ProtocolError):
+            why = "the connection was refused or cut"
+        return KubernetesError(
+            f"the Kubernetes API server {self.host} cannot be reached for {method} {path}: {why}",
+            reason="Unreachable",
+        )
+
+
+class Watch:
+    """One open watch: iterate over its events, each ``{"type": …, "object": …}``.
+
+    Iterating ends when the server or ``close`` ends it, and raises ``KubernetesError`` for an event of type
+    ``ERROR`` (status 410: list again) or a broken connection.
+    """
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
+        self._response = response
+        self._path = path
+        self._closed = False
+        self._reading = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the events as they come."""
+        rest = b""
+        self._reading = True
+        try:
+            for chunk in self._response.stream(65536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield self._event(line)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+            # close() pulls the socket from under a read in another thread, which may then fail in any of
+            # these ways.
+            if not self._closed:
+                raise KubernetesError(
+                    f"the watch of {self._path} broke: {type(error).__name__}", reason="Unreachable"
+                ) from None
+        finally:
+            self._closed = True
+            self._response.close()
+
+    def close(self) -> None:
+        """End the watch, from this thread or another."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._reading:
+            self._response.close()
+            return
+        # The thread that reads closes the response: closing it here would wait for its read to return.
+        with contextlib.suppress(RuntimeError, ValueError, OSError):  # when it has ended by itself
+            self._response.shutdown()
+
+    def _event(self, line: bytes) -> dict[str, Any]:
+        event: dict[str, Any] = _decoded(line, f"the watch of {self._path}")
+        if event.get("type") == "ERROR":
+            status = event.get("object") or {}
+            raise KubernetesError(
+                f"the watch of {self._path} ended: {status.get('message', 'no reason given')}",
+                status=int(status.get("code") or 0),
+                reason=str(status.get("reason") or ""),
+            )
+        return event
+
+
+def _decoded(data: bytes, what: str) -> Any:
+    try:
+        return json.loads(data) if data else None
+    except ValueError:
+        raise KubernetesError(f"the answer to {what} is not JSON", reason="Unreadable") from None
+
+
+def _refusal(response: urllib3.BaseHTTPResponse, what: str) -> KubernetesError:
+    """Translate an answer of 400 or more, which is a Status object unless something stood between."""
+    try:
+        status = json.loads(response.data)
+        if not isinstance(status, dict):
+            status = {}
+    except ValueError:
+        status = {}
+    message = str(status.get("message") or response.data[:200].decode(errors="replace").strip())
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE] + " …"
+    after = response.headers.get("retry-after", "")
+    hint = ""
+    if response.status == 401:  # noqa: PLR2004 - Unauthorized
+        hint = "the credentials in the kubeconfig are wrong or have expired"
+    return KubernetesError(
+        f"{what} was answered {response.status}: {message}",
+        status=response.status,
+        reason=str(status.get("reason") or ""),
+        retry_after=float(after) if after.isdigit() else None,
+        hint=hint,
+    )
