@@ -1,0 +1,62 @@
+// The control plane of a rehearsal: etcd, three of Kubernetes' own programs, and kwok, which plays the kubelets.
+//
+// They share nearly all of their dependencies, so one binary is compiled faster than five and is a third of their
+// size. Which one it becomes is decided by the name it is started under; a symbolic link gives it each name.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/component-base/cli"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kwokconfig "sigs.k8s.io/kwok/pkg/config"
+	kwok "sigs.k8s.io/kwok/pkg/kwok/cmd"
+	kwoklog "sigs.k8s.io/kwok/pkg/log"
+	kwoksignals "sigs.k8s.io/kwok/pkg/utils/signals"
+)
+
+func main() {
+	switch name := filepath.Base(os.Args[0]); name {
+	case "etcd":
+		etcdmain.Main(os.Args)
+	case "kube-apiserver":
+		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+	case "kube-controller-manager":
+		os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
+	case "kube-scheduler":
+		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
+	case "kwok":
+		if err := runKwok(); err != nil {
+			fmt.Fprintln(os.Stderr, "kwok:", err)
+			os.Exit(1)
+		}
+	default:
+		fmt.Fprintf(os.Stderr, "%s: start me as etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kwok\n", name)
+		os.Exit(2)
+	}
+}
+
+// runKwok reads kwok's own flags and configuration files, then runs it until it is told to stop.
+func runKwok() error {
+	// Kubernetes' packages put a --version into the process-wide flags, and kwok's command has one of its own.
+	pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ContinueOnError)
+
+	global := pflag.NewFlagSet("global", pflag.ContinueOnError)
+	global.ParseErrorsAllowlist.UnknownFlags = true
+	global.Usage = func() {}
+	ctx, _ := kwoklog.InitFlags(kwoksignals.SetupSignalContext(), global)
+	ctx, err := kwokconfig.InitFlags(ctx, global)
+	if err != nil {
+		return err
+	}
+
+	command := kwok.NewCommand(ctx)
+	command.PersistentFlags().AddFlagSet(global)
+	return command.ExecuteContext(ctx)
+}
