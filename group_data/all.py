@@ -1,0 +1,47 @@
+"""Every setting of a platform: its default, its unit, and why one would change it.
+
+Change them here, for one platform in ``group_data/<platform>.py``, or for one run with
+``--data NAME=VALUE``.
+"""
+
+# --- The cluster ------------------------------------------------------------------------------------------
+
+# DigitalOcean's slug of a region; nodes, volumes and the load balancer are there. It cannot be changed later.
+region = "nyc3"
+
+# Minor version of Kubernetes; DigitalOcean picks its newest patch. Each release of Kubeflow supports certain
+# minors only: see vendored/kubeflow.toml.
+kubernetes_version = "1.34"
+
+# Nodes, and DigitalOcean's slug of their size. Three of 4 vCPU and 8 GB hold all of Kubeflow. The classic
+# choice, three s-2vcpu-4gb, leaves 15 pods of 26.03 without a place; five of them hold it.
+node_count = 3
+node_size = "s-4vcpu-8gb"
+
+# --- Who reaches it ---------------------------------------------------------------------------------------
+
+# The name under which browsers reach Kubeflow; you point its DNS record at the load balancer. The default is
+# a placeholder: a rehearsal uses kubeflow.localhost instead, a real platform refuses it.
+hostname = "kubeflow.example.com"
+
+# Who logs in, and who owns the first Profile. A placeholder too: a real platform refuses it.
+email = "user@example.com"
+
+# Set to true in one run (--data change_password=true) to choose another password.
+change_password = False
+
+# --- Patience ---------------------------------------------------------------------------------------------
+
+# Minutes a step may wait for what it made. First starts on small nodes are slow; 30 is generous.
+timeout_minutes = 30
+
+# Hours after which the token in .tideflow/<platform>/kubeconfig expires; the next run writes a new one.
+kubeconfig_hours = 12
+
+# --- Rehearsal only ---------------------------------------------------------------------------------------
+
+# Seconds a pod takes to become ready: the least and the most.
+rehearsal_pod_ready_seconds = [1.0, 4.0]
+
+# How many times faster than DigitalOcean its twin provisions; a cluster really takes 4 to 10 minutes.
+rehearsal_speed = 60

@@ -1,0 +1,86 @@
+"""``@doks/<name>``: a cluster that DigitalOcean runs, and bills."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tideflow.connectors import access
+from tideflow.connectors.platform import PlatformConnector, given
+from tideflow.connectors.settings import check_cluster_name
+from tideflow.errors import DigitalOceanError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tideflow.clients.digitalocean import Cluster, DigitalOcean
+    from tideflow.clients.kubernetes import Kubernetes
+
+TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class DoksConnector(PlatformConnector):
+    """Reaches the cluster through DigitalOcean's API, with the token in ``DIGITALOCEAN_ACCESS_TOKEN``."""
+
+    _client: DigitalOcean | None = None
+    _cluster: Cluster | None = None
+
+    @override
+    @staticmethod
+    def make_names_data(name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """Yield the platform; ``group_data/<name>.py`` may hold its own settings."""
+        named = given(name, "@doks/<name>")
+        yield f"@doks/{named}", {}, ["doks", named]
+
+    @override
+    def prepare(self) -> None:
+        check_cluster_name(self.platform)
+        self.settings.refuse_placeholders()
+        token = os.environ.get(TOKEN, "").strip()
+        if not token:
+            raise SettingError(
+                f"{TOKEN} is not set", hint="make a token in the control panel under API, and export it"
+            )
+        self._use(token)
+
+    def _use(self, token: str, endpoint: str | None = None) -> None:
+        """Open the API with a token, and find out whether it is any good."""
+        from tideflow.clients.digitalocean import DigitalOcean  # noqa: PLC0415 - requests is slow to import
+
+        self._client = DigitalOcean(token, endpoint=endpoint)
+        self.cluster()
+
+    @property
+    @override
+    def digitalocean(self) -> DigitalOcean | None:
+        return self._client
+
+    @override
+    def cluster(self) -> Cluster | None:
+        if self._cluster is None and self._client is not None:
+            named = [cluster for cluster in self._client.clusters() if cluster.name == self.platform]
+            if len(named) > 1:
+                raise DigitalOceanError(
+                    f"{len(named)} clusters of the account are named {self.platform}",
+                    hint="rename or delete all but one of them",
+                )
+            self._cluster = named[0] if named else None
+        return self._cluster
+
+    @override
+    def _open(self) -> Kubernetes | None:
+        cluster = self.cluster()
+        if self._client is None or cluster is None or cluster.state != "running":
+            return None
+        if not access.holds(self.kubeconfig, cluster.id):
+            credentials = self._client.credentials(
+                cluster.id, expiry_seconds=self.settings.kubeconfig_seconds
+            )
+            access.write(self.kubeconfig, name=self.platform, cluster_id=cluster.id, credentials=credentials)
+        return self._client_of(self.kubeconfig)
+
+    @override
+    def forget(self) -> None:
+        self._cluster = None

@@ -1,0 +1,166 @@
+"""A platform as a pyinfra host: what the three connectors have in common.
+
+The connector holds the clients, so that credentials are in one place only, and remembers what was read until
+something is changed. Imports of the clients wait until a client is needed: pyinfra loads every connector at
+each start.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gevent
+from pyinfra import logger
+from pyinfra.api.exceptions import ConnectError, InventoryError, PyinfraError
+from pyinfra.connectors.local import LocalConnector
+from pyinfra.connectors.util import CommandOutput, OutputLine
+from pyinfra_cli.exceptions import CliError
+from typing_extensions import override
+
+from tideflow.connectors.settings import Settings
+from tideflow.errors import TideflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
+
+    from tideflow.clients.digitalocean import Cluster, DigitalOcean
+    from tideflow.clients.kubernetes import Kubernetes
+
+CLUSTER = "the cluster"
+"""What ``deploys/cluster.py`` makes, as a promise to later steps."""
+
+
+class RefusedError(CliError, PyinfraError):  # type: ignore[misc] # pyinfra_cli has no types
+    """Ends a run whose reason has been printed already, on one line."""
+
+    @override
+    def show(self, file: Any = None) -> None:
+        """Print nothing: ``refuse`` has."""
+
+
+# A refusal may end a greenlet; its traceback would tell nobody anything.
+gevent.get_hub().NOT_ERROR = (*gevent.get_hub().NOT_ERROR, RefusedError)
+
+
+def refuse(host: Host, error: TideflowError) -> RefusedError:
+    """Print why the run cannot go on, and return what to raise."""
+    host.log_styled(str(error), fg="red", log_func=logger.error)
+    return RefusedError(str(error))
+
+
+def given(name: str | None, form: str) -> str:
+    """Return the name after the slash of a host, which pyinfra leaves out where there is none."""
+    if not name:
+        raise InventoryError(f"the inventory names no platform: write {form}")
+    return name
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a fact's ``command`` returns: a function that asks the platform and returns JSON."""
+
+    ask: Callable[[PlatformConnector], Any]
+
+    def __str__(self) -> str:
+        """Name it in ``--debug`` output."""
+        return f"{self.ask!r}"
+
+
+class PlatformConnector(LocalConnector):
+    """One cluster and all that runs on it. Shell commands and files are this machine's."""
+
+    handles_execution = True
+    rehearsal: ClassVar[bool] = False
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        self.platform: str = host.name.partition("/")[2]
+        self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
+        self.promised: set[str] = set()
+        self.closing: list[str] = []
+        self._settings: Settings | None = None
+        self._kubernetes: Kubernetes | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The platform's settings, checked."""
+        if self._settings is None:
+            self._settings = Settings.read(self.host.data, rehearsal=self.rehearsal)
+        return self._settings
+
+    @property
+    def digitalocean(self) -> DigitalOcean | None:
+        """The API that made the cluster, or None where the cluster is somebody else's business."""
+        return None
+
+    def cluster(self) -> Cluster | None:
+        """Return the cluster as DigitalOcean describes it, or None while it does not exist."""
+        return None
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The file that kubectl is told to use."""
+        return self.folder / "kubeconfig"
+
+    def kubernetes(self) -> Kubernetes | None:
+        """Return a client of the cluster, or None while it does not exist or does not run yet."""
+        if self._kubernetes is None:
+            self._kubernetes = self._open()
+        return self._kubernetes
+
+    def _open(self) -> Kubernetes | None:
+        raise NotImplementedError
+
+    @staticmethod
+    def _client_of(path: Path, *, context: str | None = None) -> Kubernetes:
+        from tideflow.clients.kubernetes import Kubernetes  # noqa: PLC0415 - slow to import
+
+        return Kubernetes.from_kubeconfig(path, context=context)
+
+    def prepare(self) -> None:
+        """Reach the platform; raises ``TideflowError``."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Read everything again when it is asked for next; to be called after a change."""
+
+    @override
+    def connect(self) -> None:
+        """Reach the platform, or end with one line that says why not."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.prepare()
+        except TideflowError as error:
+            raise ConnectError(str(error)) from error
+        except OSError as error:
+            raise ConnectError(
+                f"{self.folder} is not usable: {error.strerror or error}. Repair it, or remove the folder"
+            ) from error
+
+    @override
+    def disconnect(self) -> None:
+        """Say what was left to say at the end of the run."""
+        if self._kubernetes is not None:
+            self._kubernetes.close()
+        for line in self.closing:
+            logger.info(line)
+
+    @override
+    def run_shell_command(
+        self, command: Any, print_output: bool = False, print_input: bool = False, **arguments: Any
+    ) -> tuple[bool, CommandOutput]:
+        """Answer a fact's ``Question``, or run a shell command on this machine."""
+        if not isinstance(command, Question):
+            return super().run_shell_command(command, print_output, print_input, **arguments)
+        try:
+            answer = command.ask(self)
+        except TideflowError as error:
+            raise refuse(self.host, error) from error
+        lines = [] if answer is None else [OutputLine("stdout", json.dumps(answer))]
+        return True, CommandOutput(lines)

@@ -1,0 +1,148 @@
+"""The settings of one platform, read from pyinfra's data and checked before anything is made.
+
+``group_data/all.py`` has every setting with its default and its reason; this is where a wrong one is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tideflow.errors import SettingError
+
+PLACEHOLDER_HOSTNAME = "kubeflow.example.com"
+PLACEHOLDER_EMAIL = "user@example.com"
+REHEARSAL_HOSTNAME = "kubeflow.localhost"
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+", re.ASCII)
+# As narrow as what a Profile's owner, Dex and a Kubernetes label value can all live with.
+_EMAIL = re.compile(rf"[A-Za-z0-9._%+-]{{1,64}}@{_LABEL}(\.{_LABEL})+", re.ASCII | re.IGNORECASE)
+# DigitalOcean's own rule for the name of a cluster; it becomes part of the nodes' names.
+_CLUSTER_NAME = re.compile(rf"{_LABEL}", re.ASCII)
+_MINOR = re.compile(r"1\.\d{2}(\.\d{1,2}(-do\.\d+)?)?", re.ASCII)
+
+
+class Data(Protocol):
+    """What is needed of pyinfra's ``host.data``."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a setting."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one platform; what each is for, and its unit, is in ``group_data/all.py``."""
+
+    region: str
+    kubernetes_version: str
+    node_count: int
+    node_size: str
+    hostname: str
+    email: str
+    change_password: bool
+    timeout_seconds: float
+    kubeconfig_seconds: int
+    pod_ready_seconds: tuple[float, float]
+    speed: float
+
+    @classmethod
+    def read(cls, data: Data, *, rehearsal: bool) -> Settings:
+        """Return the settings; raises ``SettingError`` for the first unusable one."""
+        hostname = _text(data, "hostname")
+        if rehearsal and hostname == PLACEHOLDER_HOSTNAME:
+            hostname = REHEARSAL_HOSTNAME
+        if not _HOSTNAME.fullmatch(hostname):
+            raise SettingError(
+                f"the setting hostname is {hostname!r}, which is not a DNS name",
+                hint="set it to something like kubeflow.my-company.com",
+            )
+        email = _text(data, "email")
+        if not _EMAIL.fullmatch(email):
+            raise SettingError(f"the setting email is {email!r}, which is not an e-mail address")
+        version = _text(data, "kubernetes_version")
+        if not _MINOR.fullmatch(version):
+            raise SettingError(
+                f"the setting kubernetes_version is {version!r}, not a minor version such as '1.34'",
+                hint="on the command line, quote it twice: --data 'kubernetes_version=\"1.30\"'",
+            )
+        fastest, slowest = _range(data, "rehearsal_pod_ready_seconds")
+        return cls(
+            region=_text(data, "region"),
+            kubernetes_version=version,
+            node_count=int(_number(data, "node_count", least=1, most=512)),
+            node_size=_text(data, "node_size"),
+            hostname=hostname,
+            email=email,
+            change_password=_flag(data, "change_password"),
+            timeout_seconds=60 * _number(data, "timeout_minutes", least=0.1, most=24 * 60),
+            kubeconfig_seconds=int(3600 * _number(data, "kubeconfig_hours", least=1, most=168)),
+            pod_ready_seconds=(fastest, slowest),
+            speed=_number(data, "rehearsal_speed", least=0.1, most=100_000),
+        )
+
+    def refuse_placeholders(self) -> None:
+        """Raise ``SettingError`` if hostname or e-mail are still the defaults; for real platforms."""
+        for setting, value, placeholder in (
+            ("hostname", self.hostname, PLACEHOLDER_HOSTNAME),
+            ("email", self.email, PLACEHOLDER_EMAIL),
+        ):
+            if value == placeholder:
+                raise SettingError(
+                    f"the setting {setting} is still the placeholder {placeholder}",
+                    hint=f"set {setting} in group_data/all.py to your own; nothing was created",
+                )
+
+
+def check_cluster_name(name: str) -> None:
+    """Raise ``SettingError`` for a name that DigitalOcean would refuse for a cluster."""
+    if not _CLUSTER_NAME.fullmatch(name):
+        raise SettingError(
+            f"{name!r} cannot be the name of a cluster",
+            hint="use lower-case letters, digits and '-', beginning and ending with a letter or digit, "
+            "63 at most",
+        )
+
+
+def _text(data: Data, name: str) -> str:
+    value = data.get(name)
+    # --data kubernetes_version=1.34 arrives as a number.
+    if isinstance(value, float):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise SettingError(f"the setting {name} is {value!r}, not a text", hint=_WHERE)
+    return value.strip()
+
+
+def _number(data: Data, name: str, *, least: float, most: float) -> float:
+    value = data.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise SettingError(
+            f"the setting {name} is {value!r}, not a number from {least:g} to {most:g}", hint=_WHERE
+        )
+    return value
+
+
+def _flag(data: Data, name: str) -> bool:
+    value = data.get(name)
+    if not isinstance(value, bool):
+        raise SettingError(f"the setting {name} is {value!r}, neither true nor false", hint=_WHERE)
+    return value
+
+
+def _range(data: Data, name: str) -> tuple[float, float]:
+    value = data.get(name)
+    try:
+        fastest, slowest = (float(second) for second in value)
+    except (TypeError, ValueError):
+        fastest, slowest = 1.0, 0.0
+    if not 0 <= fastest <= slowest:
+        raise SettingError(
+            f"the setting {name} is {value!r}, not two numbers of seconds such as [1, 4]", hint=_WHERE
+        )
+    return fastest, slowest
+
+
+_WHERE = "see group_data/all.py"

@@ -1,0 +1,64 @@
+"""A platform's kubeconfig is private, whole, and renewed in time."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tideflow.clients.digitalocean import Credentials
+from tideflow.connectors import access
+
+
+def credentials(*, hours: float) -> Credentials:
+    """Return credentials that hold for some hours."""
+    return Credentials(
+        server="https://127.0.0.1:6443",
+        certificate_authority="-----BEGIN CERTIFICATE-----\n",
+        token="canary-token",  # noqa: S106 - to be looked for
+        expires_at=dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours),
+    )
+
+
+def test_a_kubeconfig_is_written_for_kubectl_and_private(tmp_path: Path) -> None:
+    """One context, named as the platform, in a file of mode 0600."""
+    path = tmp_path / "platform" / "kubeconfig"
+    access.write(path, name="ml", cluster_id="one", credentials=credentials(hours=12))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert [left.name for left in path.parent.iterdir()] == ["kubeconfig"]
+    assert yaml.safe_load(path.read_text())["current-context"] == "ml"
+    assert access.holds(path, "one")
+
+
+def test_it_does_not_hold_for_another_cluster_nor_for_long(tmp_path: Path) -> None:
+    """A cluster that was made again has another id; a token about to expire is renewed before it does."""
+    path = tmp_path / "kubeconfig"
+    assert not access.holds(path, "one")
+    access.write(path, name="ml", cluster_id="one", credentials=credentials(hours=0.5))
+    assert not access.holds(path, "one")
+    access.write(path, name="ml", cluster_id="one", credentials=credentials(hours=12))
+    assert not access.holds(path, "two")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"[", b"a: b", b"extensions: 7", b"extensions: [{}]"])
+def test_a_damaged_kubeconfig_does_not_hold(tmp_path: Path, damage: bytes) -> None:
+    """Whatever is in the file, the answer is no and not an exception."""
+    path = tmp_path / "kubeconfig"
+    path.write_bytes(damage)
+    assert not access.holds(path, "one")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new file takes the old one's place in one step, or not at all."""
+    path = tmp_path / "file"
+    access.write_private(path, "old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        access.write_private(path, "new")
+    assert path.read_text() == "old"
+    assert [left.name for left in tmp_path.iterdir()] == ["file"]

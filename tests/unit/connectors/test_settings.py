@@ -1,0 +1,123 @@
+"""Settings are refused before anything is made."""
+
+import runpy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tideflow.connectors.settings import Settings, check_cluster_name
+from tideflow.errors import SettingError
+
+DEFAULTS: dict[str, Any] = {
+    name: value for name, value in runpy.run_path("group_data/all.py").items() if not name.startswith("_")
+}
+
+
+def read(*, rehearsal: bool = True, **changed: object) -> Settings:
+    """Read the defaults of group_data/all.py with some of them changed."""
+    return Settings.read(DEFAULTS | changed, rehearsal=rehearsal)
+
+
+def test_the_defaults_will_do_for_a_rehearsal() -> None:
+    """What group_data/all.py holds can be read, in the units that the code uses."""
+    settings = read()
+    assert settings.hostname == "kubeflow.localhost"
+    assert settings.timeout_seconds == 30 * 60
+    assert settings.kubeconfig_seconds == 12 * 3600
+    assert settings.pod_ready_seconds == (1.0, 4.0)
+
+
+def test_a_hostname_of_ones_own_is_rehearsed_too() -> None:
+    """Only the placeholder gives way to kubeflow.localhost."""
+    assert read(hostname="ml.my-company.com").hostname == "ml.my-company.com"
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, "hostname"),
+        ({"hostname": "ml.my-company.com"}, "email"),
+    ],
+)
+def test_placeholders_are_refused_by_name(changed: dict[str, str], named: str) -> None:
+    """A real platform wants a hostname and an e-mail of its own."""
+    with pytest.raises(SettingError, match=f"the setting {named} is still the placeholder"):
+        read(rehearsal=False, **changed).refuse_placeholders()
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        "",
+        "kubeflow",
+        "-a.com",
+        "a..b",
+        "a_b.com",
+        "a.com\nb.com",
+        '"a.com',
+        "{{ 7 }}.com",
+        "ä.com",
+        "https://a.com",
+        "a.com:8080",
+        "a" * 64 + ".com",
+        "*.a.com",
+        ".".join(["a" * 60] * 5),
+    ],
+)
+def test_what_is_no_dns_name_is_refused(hostname: str) -> None:
+    """A hostname reaches a template, so nothing but a DNS name passes."""
+    with pytest.raises(SettingError, match="hostname"):
+        read(hostname=hostname)
+
+
+@given(st.text())
+def test_a_hostname_that_passes_needs_no_quoting(text: str) -> None:
+    """Whatever is accepted consists of lower-case letters, digits, hyphens and dots."""
+    try:
+        accepted = read(hostname=text).hostname
+    except SettingError:
+        return
+    assert set(accepted) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
+
+
+@pytest.mark.parametrize("email", ["", "me", "me@", "@b.c", "a b@c.de", "a@b.c\nd: e", "a'@b.cd", "a@b"])
+def test_what_is_no_address_is_refused(email: str) -> None:
+    """The e-mail reaches Dex's configuration, so what could end its line is refused."""
+    with pytest.raises(SettingError, match="email"):
+        read(email=email)
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "-a", "a-", "a" * 64, "a.b", "a b", "ä"])
+def test_names_that_digitalocean_would_refuse(name: str) -> None:
+    """A cluster's name becomes part of its nodes' names."""
+    with pytest.raises(SettingError, match="cannot be the name of a cluster"):
+        check_cluster_name(name)
+
+
+def test_a_version_from_the_command_line_arrives_as_a_number() -> None:
+    """``--data kubernetes_version=1.34`` is a float by the time we see it; 1.30 has lost its zero."""
+    assert read(kubernetes_version=1.34).kubernetes_version == "1.34"
+    with pytest.raises(SettingError, match="quote it"):
+        read(kubernetes_version=1.3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("node_count", 0),
+        ("node_count", "3"),
+        ("node_count", True),
+        ("timeout_minutes", -1),
+        ("region", 7),
+        ("change_password", "yes"),
+        ("rehearsal_pod_ready_seconds", 3),
+        ("rehearsal_pod_ready_seconds", [4, 1]),
+        ("rehearsal_speed", 0),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_its_setting(setting: str, value: object) -> None:
+    """One line names the setting and what it was."""
+    with pytest.raises(SettingError, match=f"the setting {setting} is"):
+        read(**{setting: value})
