@@ -1,0 +1,6 @@
+"""Everything, in order: from nothing to a Kubeflow that people can log in to. A rerun changes what is off."""
+
+from pyinfra import local
+
+for _step in ("cluster", "load_balancer", "kubeflow_base", "ingress", "auth", "status"):
+    local.include(f"./{_step}.py")

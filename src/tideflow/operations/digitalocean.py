@@ -1,0 +1,232 @@
+"""What DigitalOcean provides: the cluster, and its 1-click applications."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import TYPE_CHECKING, Any
+
+from pyinfra import host
+
+from tideflow.clients.waiting import wait_for
+from tideflow.connectors.platform import CLUSTER
+from tideflow.errors import ApplyError, SettingError
+from tideflow.facts.digitalocean import Cluster
+from tideflow.facts.kubernetes import Object
+from tideflow.operations.running import announce, change, executing, operation, platform, promised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pyinfra.api import FunctionCommand
+
+    from tideflow.clients.digitalocean import DigitalOcean, Options
+    from tideflow.connectors.platform import PlatformConnector
+
+LOAD_BALANCER = "the load balancer"
+"""What ``one_click("ingress-nginx")`` makes, as a promise to later steps."""
+
+INGRESS_NGINX = "ingress-nginx"
+"""The slug of the 1-click, and the namespace and the name of the release it installs."""
+
+_POLL = 5.0  # seconds between two looks at a cluster that provisions: the API has nothing to watch
+
+
+@operation
+def cluster(
+    *, region: str, version: str, size: str, count: int, timeout: float
+) -> Generator[FunctionCommand]:
+    """Have a running cluster of the platform's name.
+
+    ``region`` and ``size`` are DigitalOcean's slugs, ``version`` is a minor such as ``1.34``, and ``timeout``
+    is in seconds. A cluster that exists is left as it is, and waited for if it is not running yet.
+    """
+    target = platform()
+    api = target.digitalocean
+    if api is None:
+        host.log(f"{target.platform} is not made by DigitalOcean's API: nothing to do here")
+        return
+    found = host.get_fact(Cluster)
+    if found is None:
+        _check(api.options(), region=region, version=version, size=size)
+        announce(
+            f"create the cluster {target.platform}: {count} nodes of {size} in {region}, Kubernetes {version}"
+        )
+        yield change(
+            functools.partial(
+                _create, target, api, region=region, version=version, size=size, count=count, timeout=timeout
+            )
+        )
+    elif found["state"] != "running":
+        announce(f"wait for the cluster {target.platform}, which is {found['state']}")
+        yield change(functools.partial(_wait_for_cluster, target, timeout=timeout))
+    else:
+        if found["region"] != region:
+            raise SettingError(
+                f"the cluster {target.platform} is in {found['region']}, and the setting region is {region}",
+                hint="a cluster cannot move: set region to where it is, or name another platform",
+            )
+        host.noop(
+            f"the cluster {target.platform} runs Kubernetes {found['version']} on {found['nodes']} nodes"
+        )
+
+
+def _check(options: Options, *, region: str, version: str, size: str) -> None:
+    """Refuse what DigitalOcean does not offer, before it is asked for."""
+    for setting, value, offered in (
+        ("region", region, [offer.slug for offer in options.regions]),
+        ("node_size", size, [offer.slug for offer in options.sizes]),
+        ("kubernetes_version", version, _versions(options)),
+    ):
+        if value not in offered:
+            raise SettingError(
+                f"DigitalOcean offers no {setting} {value!r}", hint="it offers: " + ", ".join(sorted(offered))
+            )
+
+
+def _versions(options: Options) -> list[str]:
+    """Return what may be asked for: minors, patches, and DigitalOcean's own slugs of them."""
+    slugs = [offer.slug for offer in options.versions]
+    patches = [slug.partition("-")[0] for slug in slugs]
+    return list(dict.fromkeys([*(patch.rpartition(".")[0] for patch in patches), *patches, *slugs]))
+
+
+def _create(
+    target: PlatformConnector,
+    api: DigitalOcean,
+    live: Callable[[str], None],
+    *,
+    region: str,
+    version: str,
+    size: str,
+    count: int,
+    timeout: float,
+) -> None:
+    newest = next(offer.slug for offer in api.options().versions if offer.slug.startswith(version))
+    api.create_cluster(
+        name=target.platform, region=region, version=newest, size=size, count=count, tags=["tideflow"]
+    )
+    _wait_for_cluster(target, live, timeout=timeout)
+
+
+def _wait_for_cluster(target: PlatformConnector, live: Callable[[str], None], *, timeout: float) -> None:
+    start = time.monotonic()
+    while True:
+        target.forget()
+        found = target.cluster()
+        if found is None:
+            raise ApplyError(
+                f"the cluster {target.platform} was deleted meanwhile", hint="run this step again"
+            )
+        nodes = [node for pool in found.node_pools for node in pool.nodes]
+        running = sum(node.state == "running" for node in nodes)
+        if found.state == "running" and running == len(nodes):
+            return
+        if found.state == "error":
+            why = found.message or "no reason given"
+            raise ApplyError(
+                f"DigitalOcean could not make the cluster {target.platform}: {why}",
+                hint="delete it in the control panel, then run this step again",
+            )
+        elapsed = time.monotonic() - start
+        if elapsed > timeout:
+            raise ApplyError(
+                f"the cluster {target.platform} is still {found.state} after {timeout / 60:.0f} minutes",
+                hint="run this step again: it goes on waiting",
+            )
+        live(
+            f"waiting {elapsed:.0f} s for the cluster {target.platform}: {found.state}, "
+            f"{running} of {len(nodes)} nodes running"
+        )
+        time.sleep(_POLL if not target.rehearsal else 0.5)
+
+
+@operation
+def one_click(*, slug: str, timeout: float) -> Generator[FunctionCommand]:
+    """Have a 1-click application in the cluster, with an address for its load balancer.
+
+    There is no call that tells how an installation goes, so it is verified in the cluster: by Helm's release
+    and by the address of a Service of type LoadBalancer in the namespace that is named as the ``slug``.
+    """
+    target = platform()
+    api = target.digitalocean
+    if api is None:
+        host.log(f"{target.platform} is not made by DigitalOcean's API: {slug} is yours to install")
+        return
+    if target.kubernetes() is None:
+        if executing() or not promised(CLUSTER):
+            raise SettingError(
+                f"{CLUSTER} {target.platform} does not run",
+                hint="run first: pyinfra inventory.py deploys/cluster.py",
+            )
+        release = None
+    else:
+        release = host.get_fact(Object, "", "Secret", slug, f"sh.helm.release.v1.{slug}.v1")
+    wait = functools.partial(_wait_for_address, target, slug=slug, timeout=timeout)
+    if release is None:
+        offered = api.one_clicks()
+        if slug not in offered:
+            raise SettingError(
+                f"DigitalOcean offers no 1-click {slug}", hint="it offers: " + ", ".join(sorted(offered))
+            )
+        announce(f"install the 1-click {slug}, and wait for the address of its load balancer")
+        yield change(functools.partial(_install, target, api, wait, slug=slug))
+    elif (address := balancer_address(target, slug)) is None:
+        announce(f"wait for the address of the load balancer of {slug}")
+        yield change(wait)
+    else:
+        host.noop(f"{slug} is installed, its load balancer has the address {address}")
+
+
+def balancer_address(target: PlatformConnector, namespace: str) -> str | None:
+    """Return the address of the namespace's load balancer, or None while it has none."""
+    cluster = target.kubernetes()
+    if cluster is None:
+        return None
+    services = cluster.get(f"/api/v1/namespaces/{namespace}/services")["items"]
+    return next(filter(None, map(_address, services)), None)
+
+
+def _address(service: Any) -> str | None:
+    if service["spec"].get("type") != "LoadBalancer":
+        return None
+    for ingress in service.get("status", {}).get("loadBalancer", {}).get("ingress") or ():
+        found: str | None = ingress.get("ip") or ingress.get("hostname")
+        if found:
+            return found
+    return None
+
+
+def _install(
+    target: PlatformConnector,
+    api: DigitalOcean,
+    wait: Callable[[Callable[[str], None]], str],
+    live: Callable[[str], None],
+    *,
+    slug: str,
+) -> None:
+    found = target.cluster()
+    if found is None:
+        raise ApplyError(
+            f"the cluster {target.platform} was deleted meanwhile", hint="run deploys/cluster.py again"
+        )
+    api.install_one_clicks(found.id, [slug])
+    wait(live)
+
+
+def _wait_for_address(
+    target: PlatformConnector, live: Callable[[str], None], *, slug: str, timeout: float
+) -> str:
+    cluster = target.kubernetes()
+    if cluster is None:
+        raise ApplyError(f"the cluster {target.platform} is gone", hint="run deploys/cluster.py again")
+    address = wait_for(
+        cluster,
+        f"/api/v1/namespaces/{slug}/services",
+        _address,
+        what=f"the address of the load balancer of {slug}",
+        timeout=timeout,
+        progress=live,
+    )
+    target.host.log(f"the load balancer has the address {address}")
+    return address

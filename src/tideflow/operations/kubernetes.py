@@ -1,0 +1,125 @@
+"""Applying a set of objects to the platform's cluster."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from pyinfra import host
+
+from tideflow.connectors.platform import CLUSTER
+from tideflow.connectors.progress import LiveLine
+from tideflow.engine.applying import Application
+from tideflow.engine.manifests import load
+from tideflow.errors import ManifestError, SettingError
+from tideflow.operations.running import announce, change, executing, operation, platform, promised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+    from pathlib import Path
+
+    from pyinfra.api import FunctionCommand
+
+    from tideflow.engine.applying import Plan, StatedGate
+    from tideflow.engine.manifests import Key, Manifest
+
+_LONGEST_LIST = 20  # objects named one by one when a plan is announced
+
+
+@operation
+def apply(
+    *, source: Path | Sequence[Mapping[str, Any]], set_name: str, timeout: float = 1800, wait: bool = True
+) -> Generator[FunctionCommand]:
+    """Have all objects of ``source`` in the cluster, as they are there, and ready.
+
+    ``source`` is a folder, a file, or the objects themselves. ``set_name`` says whose they are: writes are
+    made under the field manager ``tideflow-<set_name>``. ``timeout`` is in seconds; with ``wait`` off,
+    objects need not get ready. Objects whose every field is proven to be what is asked for are not written.
+    """
+    manifests = load(source, cache=platform().folder / "cache")
+    yield from application(manifests, set_name=set_name, timeout=timeout, wait=wait)
+
+
+def application(
+    manifests: Sequence[Manifest],
+    *,
+    set_name: str,
+    timeout: float,
+    wait: bool = True,
+    create_once: Collection[Key] = (),
+    gates: Sequence[StatedGate] = (),
+    before: Callable[[Plan], None] = lambda _: None,
+) -> Generator[FunctionCommand]:
+    """Do what ``apply`` does, for operations that make the manifests themselves.
+
+    Objects in ``create_once`` are created when they are missing, and left alone afterwards. ``before`` is
+    called with the plan just before it is carried out.
+    """
+    cluster = platform().kubernetes()
+    if cluster is None and (executing() or not promised(CLUSTER)):
+        raise SettingError(
+            f"{CLUSTER} {platform().platform} does not run",
+            hint="run first: pyinfra inventory.py deploys/cluster.py",
+        )
+    applying = Application(
+        cluster,
+        set_name=set_name,
+        manifests=manifests,
+        create_once=create_once,
+        gates=gates,
+        timeout=timeout,
+        wait=wait,
+    )
+    plan = applying.plan()
+    if plan.writes:
+        _announce(plan)
+
+        def run(live: Callable[[str], None]) -> None:
+            before(plan)
+            host.log(str(applying.run(plan, progress=live)))
+
+        yield change(run)
+    elif plan.waiting and not executing():
+        announce(f"wait for {len(plan.waiting)} objects that are not ready, without writing anything")
+    elif plan.waiting and wait:
+        # Waiting changes nothing, so nothing is yielded: pyinfra would count it as a change.
+        live = LiveLine(host)
+        try:
+            applying.run(plan, progress=live)
+        finally:
+            live.close()
+    else:
+        host.noop(f"all {len(plan.unchanged) + len(plan.kept)} objects of {set_name} are as they should be")
+
+
+def _announce(plan: Plan) -> None:
+    """Say what a plan would write: names where they are few, numbers by kind where they are many."""
+    for verb, keys in (("create", plan.created), ("change", plan.changed)):
+        if not keys:
+            continue
+        if len(keys) <= _LONGEST_LIST:
+            for key in keys:
+                announce(f"{verb} {key}")
+        else:
+            kinds = Counter(key.kind for key in keys)
+            listed = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+            announce(f"{verb} {len(keys)} objects: {listed}")
+    if plan.unchanged or plan.kept:
+        announce(f"leave {len(plan.unchanged) + len(plan.kept)} objects as they are")
+
+
+def render(template: Path, **values: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a Jinja2 template of YAML; a value it wants and is not given is an error."""
+    import yaml  # noqa: PLC0415 - only steps with templates need it
+
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML: templates quote their values with tojson
+    )
+    try:
+        text = environment.get_template(template.name).render(values)
+        return [found for found in yaml.safe_load_all(text) if found is not None]
+    except (TemplateError, yaml.YAMLError) as error:
+        raise ManifestError(f"the template {template} cannot be rendered: {error}") from error

@@ -1,0 +1,145 @@
+"""How our operations run inside pyinfra.
+
+pyinfra runs an operation's generator once to find out what would change and again to do it. So a generator
+only reads, and yields ``change(…)`` for what writes. Errors of ours end either phase with one red line.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand
+from pyinfra.api.operation import operation as pyinfra_operation
+
+from tideflow.connectors.platform import CLUSTER, PlatformConnector, refuse
+from tideflow.connectors.progress import LiveLine
+from tideflow.errors import SettingError, TideflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pyinfra.api.host import Host
+    from pyinfra.api.operation import PyinfraOperation
+    from pyinfra.api.state import State
+
+    from tideflow.connectors.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def operation(function: Callable[P, Generator[FunctionCommand]]) -> PyinfraOperation[P]:
+    """Make a pyinfra operation of a generator that may raise ``TideflowError``."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Generator[FunctionCommand]:
+        try:
+            yield from function(*args, **kwargs)
+        except TideflowError as error:
+            if not host.state.is_executing:
+                raise refuse(host, error) from error
+            # Raised here, it would end the run of all platforms with a traceback; a command that fails ends
+            # this one's.
+            yield FunctionCommand(_fail, (error,), {})
+
+    return pyinfra_operation()(guarded)
+
+
+def change(work: Callable[[LiveLine], object]) -> FunctionCommand:
+    """Return the command that does ``work``, which may show what it waits for on the line it is given."""
+    return FunctionCommand(_perform, (work,), {})
+
+
+def _perform(state: State, host: Host, work: Callable[[LiveLine], object]) -> bool:  # noqa: ARG001 - pyinfra's form
+    live = LiveLine(host)
+    try:
+        work(live)
+    except TideflowError as error:
+        live.close()
+        _report(host, error)
+        return False
+    finally:
+        live.close()
+        platform_of(host).forget()
+    return True
+
+
+def _fail(state: State, host: Host, error: TideflowError) -> bool:  # noqa: ARG001 - pyinfra's form
+    _report(host, error)
+    return False
+
+
+def _report(host: Host, error: TideflowError) -> None:
+    for line in str(error).splitlines():
+        host.log_styled(line, fg="red", log_func=logger.error)
+
+
+def executing() -> bool:
+    """Tell whether changes are being made, and not only announced."""
+    return bool(host.state.is_executing)
+
+
+def announce(text: str) -> None:
+    """Say what the run will do, while changes are being announced; ``--dry`` ends after that."""
+    if not executing():
+        host.log(f"would {text}")
+
+
+def platform_of(of: Host) -> PlatformConnector:
+    """Return a host's connector; raises ``SettingError`` for hosts that are no platform, such as @local."""
+    if not isinstance(of.connector, PlatformConnector):
+        raise SettingError(
+            f"{of.name} is not a platform",
+            hint="write @doks/…, @rehearsal/… or @kubeconfig/… in inventory.py",
+        )
+    return of.connector
+
+
+def platform() -> PlatformConnector:
+    """Return the platform that the running deploy file or operation is about."""
+    return platform_of(host)
+
+
+def promise(what: str) -> None:
+    """Tell later steps of this run that an earlier one makes ``what``."""
+    platform().promised.add(what)
+
+
+def promised(what: str) -> bool:
+    """Tell whether an earlier step of this run makes ``what``."""
+    return what in platform().promised
+
+
+def refusing(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function that deploy files call end the run with one line when it raises ``TideflowError``."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TideflowError as error:
+            raise refuse(host, error) from error
+
+    return guarded
+
+
+@refusing
+def settings() -> Settings:
+    """Return the platform's settings."""
+    return platform().settings
+
+
+@refusing
+def require(what: str, *, there: Callable[[], Any], made_by: str) -> None:
+    """End the run, unless ``what`` is there or an earlier step makes it, naming the step to run first."""
+    if not promised(what) and not there():
+        raise SettingError(
+            f"{what} is not there yet", hint=f"run first: pyinfra inventory.py deploys/{made_by}"
+        )
+
+
+def require_cluster() -> None:
+    """End the run unless the cluster runs, or an earlier step of this run makes it."""
+    require(CLUSTER, there=lambda: platform().kubernetes(), made_by="cluster.py")
