@@ -1,0 +1,149 @@
+"""The programs of the control plane, compiled on this machine, once.
+
+Kubernetes publishes no archive with a controller manager that could be taken as it is, so the Go program next to
+this module becomes all five components. Compiling it takes minutes and gigabytes; the result is 131 MB and is kept
+below ``~/.cache/tideflow`` under a digest of all that decides what comes out. It appears there in one rename, after
+it has run, so whatever is found there is whole.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tideflow.errors import RehearsalError
+from tideflow.rehearsal import compiling
+from tideflow.rehearsal.files import locked
+
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+"""The names under which the one binary is the components."""
+
+SOURCES = Path(__file__).parent / "program"
+
+OVERRIDE = "TIDEFLOW_CONTROL_PLANE"
+"""The environment variable that names a folder of ready programs."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_BINARY = "tideflow-control-plane"
+_UNFINISHED = ".unfinished-"
+
+
+def binaries(progress: Callable[[str], None]) -> Path:
+    """Return the folder with the programs etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok.
+
+    They are compiled if they are not there yet, which takes about 5 minutes; ``progress`` is called with a line
+    now and then. ``TIDEFLOW_CONTROL_PLANE`` names a folder that is used instead. Raises `RehearsalError` when that
+    folder lacks one of them, or when they cannot be compiled here.
+    """
+    if override := os.environ.get(OVERRIDE):
+        return _given(Path(override).expanduser())
+    cache = cache_folder()
+    finished = cache / digest()
+    if not _missing(finished):
+        return finished
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RehearsalError(
+            f"the folder {cache} cannot be made: {error.strerror}",
+            hint=f"make it writable, or name a folder of ready programs in {OVERRIDE}",
+        ) from error
+    busy = "another tideflow is compiling the control plane; waiting for it"
+    with locked(cache / "lock", lambda: progress(busy)) as lock:
+        if _missing(finished):
+            _build(finished, lock, progress)
+    return finished
+
+
+def cache_folder() -> Path:
+    """Return the folder below which compiled programs are kept, one folder per digest."""
+    return Path.home() / ".cache" / "tideflow" / "control-plane"
+
+
+def digest() -> str:
+    """Return what names the result: a digest of the sources, the flags and the platform."""
+    content = hashlib.sha256()
+    for part in (*compiling.FLAGS, *target().values()):
+        content.update(part.encode() + b"\0")
+    for name in ("main.go", "go.mod", "go.sum"):
+        content.update(name.encode() + b"\0" + (SOURCES / name).read_bytes() + b"\0")
+    return content.hexdigest()[:16]
+
+
+def target() -> dict[str, str]:
+    """Return Go's names of this machine's system and processor; raise `RehearsalError` if it is not supported."""
+    system, machine = platform.system(), platform.machine()
+    if system != "Linux" or machine not in _ARCHITECTURES:
+        raise RehearsalError(
+            f"a rehearsal needs Linux on amd64 or arm64, and this is {system} on {machine}",
+            hint="use a Linux machine or virtual machine",
+        )
+    return {"GOOS": "linux", "GOARCH": _ARCHITECTURES[machine]}
+
+
+def _given(folder: Path) -> Path:
+    if missing := _missing(folder):
+        raise RehearsalError(
+            f"{OVERRIDE} names {folder}, where {', '.join(missing)} cannot be found or run",
+            hint=f"put all of {', '.join(PROGRAMS)} there, or unset {OVERRIDE} to have them compiled",
+        )
+    return folder.resolve()
+
+
+def _missing(folder: Path) -> list[str]:
+    return [
+        name for name in PROGRAMS if not ((folder / name).is_file() and os.access(folder / name, os.X_OK))
+    ]
+
+
+def _build(finished: Path, lock: int, progress: Callable[[str], None]) -> None:
+    """Compile into a folder of its own beside ``finished``, and rename it when it is whole."""
+    _clean(finished.parent)
+    with _workplace(finished.parent) as work:
+        result = work / "result"
+        result.mkdir()
+        compiling.compile_program(
+            SOURCES, result / _BINARY, work=work, target=target(), keep_open=lock, progress=progress
+        )
+        for name in PROGRAMS:
+            (result / name).symlink_to(_BINARY)
+        _try_out(result)
+        if finished.exists():  # damaged, or it would not have come to this
+            shutil.rmtree(finished)
+        result.rename(finished)
+    progress(f"the control plane is compiled and kept in {finished}")
+
+
+@contextmanager
+def _workplace(cache: Path) -> Iterator[Path]:
+    """Yield a folder for all that a build needs; nothing of it, gigabytes of Go's caches above all, stays."""
+    work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cache))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _clean(cache: Path) -> None:
+    """Remove what builds left that were interrupted: whoever holds the lock is the only one that builds."""
+    for leftover in cache.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _try_out(folder: Path) -> None:
+    """Run every program once: what cannot run here must not be kept as finished."""
+    for name in PROGRAMS:
+        try:
+            subprocess.run(  # noqa: S603 - the program just compiled
+                [folder / name, "--version"], check=True, capture_output=True, timeout=60
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RehearsalError(
+                f"{name} was compiled, but does not run: {error}",
+                hint=f"name a folder of programs made for this machine in {OVERRIDE}",
+            ) from error

@@ -1,0 +1,300 @@
+"""What each component of the control plane is started with: its flags, and the files they name.
+
+Why these flags: https://kubernetes.io/docs/reference/command-line-tools-reference/ and, for the sockets,
+https://kubernetes.io/docs/tasks/extend-kubernetes/setup-konnectivity/.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography.hazmat.primitives import serialization
+
+from tideflow.rehearsal.certificates import Authority, key_pem, new_key
+from tideflow.rehearsal.files import private_folder, write_private
+
+ADMIN = "tideflow-rehearsal"
+"""The user as whom the rehearsal itself works; its requests are not in the audit log."""
+
+PLATFORM_GROUP = "tideflow:platform"
+"""The group of users who come with a token of the twin: theirs are the requests in the audit log."""
+
+POD_SUBNET = "10.244.0.0/16"
+SERVICE_SUBNET = "10.245.0.0/16"
+
+_ETCD_CLIENTS = "unix://localhost:2379"  # the socket is the file `localhost:2379` in the working directory
+_ETCD_PEERS = "unix://localhost:2380"
+
+_CLIENTS = {
+    "admin": (ADMIN, "system:masters"),
+    "kube-controller-manager": ("system:kube-controller-manager", ""),
+    "kube-scheduler": ("system:kube-scheduler", ""),
+    "kwok": ("tideflow-kwok", "system:masters"),
+}
+
+_NOT_CONTROLLERS = "nodeipam", "node-route-controller", "cloud-node-lifecycle-controller"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides how the components of one cluster are started."""
+
+    folder: Path
+    sockets: Path
+    port: int
+    binaries: Path
+    token_review_url: str
+    audit_log: Path
+    pod_ready_seconds: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start one component: its command, where it runs, and the files it reads when it starts."""
+
+    name: str
+    command: tuple[str, ...]
+    folder: Path
+    files: tuple[Path, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that the component was started with; another one means it has to be restarted."""
+        content = hashlib.sha256("\0".join((*self.command, str(self.folder))).encode())
+        for file in self.files:
+            content.update(file.read_bytes())
+        return content.hexdigest()[:16]
+
+
+def launches(settings: Settings) -> dict[str, Launch]:
+    """Return how to start each component, by name, in the order in which they are needed.
+
+    Writes the files that they read: certificates once, the others anew.
+    """
+    private_folder(settings.folder)
+    private_folder(settings.audit_log.parent)
+    _write_certificates(settings.folder / "pki")
+    for name, content in _files(settings):
+        write_private(settings.folder / name, content)
+    all_launches = (
+        _etcd(settings),
+        _api_server(settings),
+        _controller_manager(settings),
+        _scheduler(settings),
+        _kwok(settings),
+        Launch(
+            "stand-ins",
+            (sys.executable, "-m", "tideflow.rehearsal.standins", "--folder", str(settings.folder)),
+            settings.folder,
+            (settings.folder / "admin.kubeconfig",),
+        ),
+    )
+    return {launch.name: launch for launch in all_launches}
+
+
+def _etcd(settings: Settings) -> Launch:
+    return Launch(
+        "etcd",
+        (
+            str(settings.binaries / "etcd"),
+            f"--data-dir={settings.folder / 'etcd'}",
+            f"--listen-client-urls={_ETCD_CLIENTS}",
+            f"--advertise-client-urls={_ETCD_CLIENTS}",
+            f"--listen-peer-urls={_ETCD_PEERS}",
+            f"--initial-advertise-peer-urls={_ETCD_PEERS}",
+            f"--initial-cluster=default={_ETCD_PEERS}",
+            "--unsafe-no-fsync",  # three times as fast, and only a crash of the machine can tell
+            "--log-level=warn",
+        ),
+        settings.sockets,
+    )
+
+
+def _api_server(settings: Settings) -> Launch:
+    folder, pki = settings.folder, settings.folder / "pki"
+    return Launch(
+        "kube-apiserver",
+        (
+            str(settings.binaries / "kube-apiserver"),
+            f"--etcd-servers={_ETCD_CLIENTS}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={settings.port}",
+            # Endpoints may not be loopback addresses, so the Service `kubernetes` has none.
+            "--advertise-address=127.0.0.1",
+            "--endpoint-reconciler-type=none",
+            f"--service-cluster-ip-range={SERVICE_SUBNET}",
+            f"--tls-cert-file={pki / 'kube-apiserver.crt'}",
+            f"--tls-private-key-file={pki / 'kube-apiserver.key'}",
+            f"--client-ca-file={pki / 'ca.crt'}",
+            "--anonymous-auth=false",
+            f"--authentication-token-webhook-config-file={folder / 'token-review.kubeconfig'}",
+            "--authentication-token-webhook-version=v1",
+            "--authentication-token-webhook-cache-ttl=1s",  # a token that was revoked is refused soon
+            "--authorization-mode=Node,RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={pki / 'service-accounts.pub'}",
+            f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
+            "--allow-privileged=true",
+            f"--egress-selector-config-file={folder / 'egress.yaml'}",
+            "--enable-aggregator-routing=true",
+            f"--audit-policy-file={folder / 'audit-policy.yaml'}",
+            f"--audit-log-path={settings.audit_log}",
+            "--audit-log-maxsize=1024",  # MiB; one file, or lines that were counted would be elsewhere
+            "--profiling=false",
+        ),
+        settings.sockets,
+        (
+            pki / "kube-apiserver.crt",
+            folder / "token-review.kubeconfig",
+            folder / "egress.yaml",
+            folder / "audit-policy.yaml",
+        ),
+    )
+
+
+def _controller_manager(settings: Settings) -> Launch:
+    folder, pki = settings.folder, settings.folder / "pki"
+    kubeconfig = folder / "kube-controller-manager.kubeconfig"
+    return Launch(
+        "kube-controller-manager",
+        (
+            str(settings.binaries / "kube-controller-manager"),
+            f"--kubeconfig={kubeconfig}",
+            "--secure-port=0",
+            "--leader-elect=false",
+            f"--controllers=*,{','.join(f'-{name}' for name in _NOT_CONTROLLERS)}",
+            "--use-service-account-credentials",
+            f"--service-account-private-key-file={pki / 'service-accounts.key'}",
+            f"--root-ca-file={pki / 'ca.crt'}",
+            "--profiling=false",
+        ),
+        folder,
+        (kubeconfig,),
+    )
+
+
+def _scheduler(settings: Settings) -> Launch:
+    kubeconfig = settings.folder / "kube-scheduler.kubeconfig"
+    return Launch(
+        "kube-scheduler",
+        (
+            str(settings.binaries / "kube-scheduler"),
+            f"--kubeconfig={kubeconfig}",
+            "--secure-port=0",
+            "--leader-elect=false",
+            "--profiling=false",
+        ),
+        settings.folder,
+        (kubeconfig,),
+    )
+
+
+def _kwok(settings: Settings) -> Launch:
+    kubeconfig, stages = settings.folder / "kwok.kubeconfig", settings.folder / "stages.yaml"
+    return Launch(
+        "kwok",
+        (
+            str(settings.binaries / "kwok"),
+            f"--kubeconfig={kubeconfig}",
+            f"--config={stages}",
+            "--manage-all-nodes",
+            f"--cidr={POD_SUBNET}",
+            "--node-lease-duration-seconds=40",
+            "--node-port=0",  # or it serves logs and exec on all addresses
+        ),
+        settings.folder,
+        (kubeconfig, stages),
+    )
+
+
+def _files(settings: Settings) -> Iterator[tuple[str, str]]:
+    for client in _CLIENTS:
+        yield f"{client}.kubeconfig", yaml.safe_dump(_kubeconfig(settings, client))
+    yield (
+        "token-review.kubeconfig",
+        yaml.safe_dump(_config({"server": settings.token_review_url}, {}, "token-review")),
+    )
+    yield "egress.yaml", yaml.safe_dump(_egress(settings.sockets / "egress.sock"))
+    yield "audit-policy.yaml", yaml.safe_dump(_AUDIT_POLICY)
+    yield "stages.yaml", _stages(settings.pod_ready_seconds)
+
+
+def _kubeconfig(settings: Settings, client: str) -> dict[str, Any]:
+    pki = settings.folder / "pki"
+    return _config(
+        {"server": f"https://127.0.0.1:{settings.port}", "certificate-authority": str(pki / "ca.crt")},
+        {"client-certificate": str(pki / f"{client}.crt"), "client-key": str(pki / f"{client}.key")},
+        "rehearsal",
+    )
+
+
+def _config(cluster: dict[str, str], user: dict[str, str], name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+    }
+
+
+def _egress(socket: Path) -> dict[str, Any]:
+    """Return what makes the API server reach into the cluster (webhooks, kubelets) by way of ``socket``."""
+    connection = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(socket)}}}
+    return {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{"name": "cluster", "connection": connection}],
+    }
+
+
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    # Each request ends in one stage: ResponseComplete or, when the API server stumbles over it, Panic.
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata", "userGroups": [PLATFORM_GROUP]}, {"level": "None"}],
+}
+
+
+def _stages(pod_ready_seconds: tuple[float, float]) -> str:
+    """Return kwok's stages, with pods getting ready after ``pod_ready_seconds`` (from, to)."""
+    stages = list(yaml.safe_load_all(Path(__file__).with_name("stages.yaml").read_text(encoding="utf-8")))
+    shortest, longest = (round(seconds * 1000) for seconds in pod_ready_seconds)
+    for stage in stages:
+        if stage["metadata"]["name"] == "pod-ready":
+            # What kwok calls jitter is the longest delay, not what is added to the shortest.
+            stage["spec"]["delay"] = {
+                "durationMilliseconds": shortest,
+                "jitterDurationMilliseconds": longest,
+            }
+    return yaml.safe_dump_all(stages)
+
+
+def _write_certificates(pki: Path) -> None:
+    authority = Authority.load_or_create(pki, "tideflow rehearsal")
+    if not (pki / "service-accounts.pub").exists():
+        key = new_key()
+        write_private(pki / "service-accounts.key", key_pem(key))
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        write_private(pki / "service-accounts.pub", public.decode())
+    server = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
+    first_service_address = SERVICE_SUBNET.replace("0.0/16", "0.1")
+    for name, (user, group) in {"kube-apiserver": ("kube-apiserver", ""), **_CLIENTS}.items():
+        if not (pki / f"{name}.crt").exists():
+            serves = name == "kube-apiserver"
+            certificate, private_key = authority.issue(
+                user,
+                organization=group,
+                dns_names=server if serves else (),
+                addresses=("127.0.0.1", first_service_address) if serves else (),
+            )
+            write_private(pki / f"{name}.key", private_key)
+            write_private(pki / f"{name}.crt", certificate)

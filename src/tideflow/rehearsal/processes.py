@@ -1,0 +1,131 @@
+"""Background processes that outlive whoever started them, and are found again by the next who asks.
+
+A pid alone does not say who it is: after a reboot, or a long time, it is somebody else's. The time the kernel
+started it, in ticks since boot, tells them apart, and so does the boot's id after a reboot.
+"""
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tideflow.errors import RehearsalError
+from tideflow.rehearsal.files import private_folder, write_private
+
+_TAIL = 64 * 1024  # bytes read from the end of a log
+
+
+class Background:
+    """One named background process; ``<folder>/<name>.pid`` says which, ``<name>.log`` has its output."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._folder = folder
+        self._record = folder / f"{name}.pid"
+
+    def start(
+        self, command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Start ``command`` in a session of its own, without input, its output (and errors) going to the log.
+
+        The log of the process before is kept as ``<name>.previous.log``. ``env`` is the whole environment; ours
+        if it is None. Raises `RehearsalError` when it is running already or the program cannot be started.
+        """
+        if (pid := self.pid) is not None:
+            raise RehearsalError(f"{self.name} is already running (pid {pid})", hint="stop it first")
+        private_folder(self._folder)
+        if self.log.exists():
+            self.log.replace(self.log.with_name(f"{self.name}.previous.log"))
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the caller's own program
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RehearsalError(
+                f"{self.name} cannot be started: {error.strerror}", hint=f"check {command[0]}"
+            ) from error
+        finally:
+            os.close(descriptor)
+        # It is meant to outlive this object, which would otherwise warn that the process still runs.
+        process.returncode = 0
+        write_private(self._record, f"{process.pid} {_identity(process.pid) or 'gone'}\n")
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it runs, None when it is not running."""
+        try:
+            pid, _, identity = self._record.read_text(encoding="utf-8").strip().partition(" ")
+            number = int(pid)
+        except (OSError, ValueError):
+            return None
+        _reap(number)
+        return number if _identity(number) == identity else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process that we, or an earlier run, started is still there."""
+        return self.pid is not None
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the process and wait until it is gone: politely for ``timeout`` seconds, then at once.
+
+        Does nothing when it is not running.
+        """
+        if (pid := self.pid) is not None:
+            with suppress(ProcessLookupError):  # it ended by itself
+                # Unlike the pid, the descriptor cannot come to mean another process while we wait.
+                descriptor = os.pidfd_open(pid)
+                try:
+                    if self.running:
+                        _end(descriptor, timeout)
+                finally:
+                    os.close(descriptor)
+            _reap(pid)
+        self._record.unlink(missing_ok=True)
+
+    def tail(self, lines: int) -> str:
+        """Return the last ``lines`` lines of the log, for an error message; empty when there is none."""
+        try:
+            with self.log.open("rb") as stream:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL))
+                text = stream.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def _end(descriptor: int, timeout: float) -> None:
+    signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+    gone, _, _ = select.select([descriptor], [], [], timeout)
+    if not gone:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        select.select([descriptor], [], [])
+
+
+def _identity(pid: int) -> str | None:
+    """Return what no other process has together with this pid, or None if there is no such process any more."""
+    try:
+        # The name, in parentheses, may hold anything; the state is the first field after it (proc(5)).
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    state, started = fields[0], fields[19]
+    return None if state in "ZX" else f"{started} {boot}"
+
+
+def _reap(pid: int) -> None:
+    """Let the kernel forget the process if it was our child and has ended."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
