@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 import urllib3
+import yaml
 from kubernetes import client as upstream
 from kubernetes import config as upstream_config
 
@@ -31,6 +32,17 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
 USER_AGENT = f"tideflow/{__version__}"
+
+_UNREADABLE = (
+    upstream_config.ConfigException,
+    yaml.YAMLError,
+    AttributeError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+"""What the kubernetes package lets through for one or the other damaged kubeconfig."""
 
 _TIMEOUT = 60.0  # seconds; the API server itself gives up on a request after 60
 _CONNECT_TIMEOUT = 10.0  # seconds
@@ -70,7 +82,7 @@ class Kubernetes:
                 client_configuration=configuration,
                 persist_config=False,
             )
-        except (upstream_config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
+        except _UNREADABLE as error:
             # The cause is left out: it may quote the file.
             which = f"context {context} of the kubeconfig {path}" if context else f"the kubeconfig {path}"
             raise SettingError(

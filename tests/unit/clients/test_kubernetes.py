@@ -1,0 +1,242 @@
+"""The client of the API server, against a small server that answers as it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tideflow import __version__
+from tideflow.clients.kubernetes import Kubernetes
+from tideflow.clients.resources import Resources, from_discovery
+from tideflow.errors import KubernetesError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TOKEN = "canary-token"  # noqa: S105 - to be looked for
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each path with what ``answers`` holds for it, and remembers what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}
+        self.seen: list[tuple[str, str, dict[str, str], Any]] = []
+        self.release = threading.Event()
+
+    def answer(self, path: str, body: object, *, status: int = 200, **headers: str) -> None:
+        """Have a path answered with JSON, or with bytes as they are."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.answers[path] = (status, data, headers)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves one connection."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("content-length", 0))
+        body = json.loads(self.rfile.read(length)) if length else None
+        self.server.seen.append((self.command, self.path, dict(self.headers.items()), body))
+        status, data, headers = self.server.answers[self.path]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if "watch=true" in self.path:
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            self.wfile.flush()
+            self.server.release.wait(10)
+            self.wfile.write(b"0\r\n\r\n")
+            return
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Serve on a free port."""
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    yield running
+    running.release.set()
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+@pytest.fixture
+def cluster(server: Server, tmp_path: Path) -> Iterator[Kubernetes]:
+    """Return a client of the server."""
+    opened = Kubernetes.from_kubeconfig(kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_port}"))
+    yield opened
+    opened.close()
+
+
+def kubeconfig(folder: Path, server: str) -> Path:
+    """Write a kubeconfig of one context."""
+    path = folder / "kubeconfig"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "current-context": "one",
+                "clusters": [{"name": "one", "cluster": {"server": server}}],
+                "users": [{"name": "one", "user": {"token": TOKEN}}],
+                "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+            }
+        )
+    )
+    return path
+
+
+def test_a_request_says_who_asks(server: Server, cluster: Kubernetes) -> None:
+    """The audit log tells Tideflow's requests by their User-Agent."""
+    server.answer("/version", {"major": "1"})
+    assert cluster.get("/version") == {"major": "1"}
+    _, _, headers, _ = server.seen[0]
+    assert headers["user-agent"] == f"tideflow/{__version__}"
+    assert headers["authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in repr(cluster)
+
+
+def test_applying_is_a_patch_under_a_manager(server: Server, cluster: Kubernetes) -> None:
+    """Server-side apply names its field manager and takes fields by force unless told otherwise."""
+    path = "/api/v1/namespaces/a/configmaps/b"
+    server.answer(f"{path}?fieldManager=tideflow-test&force=true", {})
+    cluster.apply(path, {"data": {"ü": "1"}}, field_manager="tideflow-test")
+    method, _, headers, body = server.seen[0]
+    assert (method, body) == ("PATCH", {"data": {"ü": "1"}})
+    assert headers["content-type"] == "application/apply-patch+yaml"
+
+
+def test_a_refusal_carries_the_servers_words(server: Server, cluster: Kubernetes) -> None:
+    """Status, reason, message and Retry-After are what callers decide by."""
+    server.answer(
+        "/x", {"kind": "Status", "reason": "TooManyRequests", "message": "later"}, status=429, retry_after="3"
+    )
+    with pytest.raises(KubernetesError, match="GET /x was answered 429: later") as caught:
+        cluster.get("/x")
+    assert (caught.value.status, caught.value.reason, caught.value.retry_after) == (429, "TooManyRequests", 3)
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b"", b"\xff" * 5000])
+def test_a_refusal_that_is_no_status_is_still_one_line(
+    server: Server, cluster: Kubernetes, body: bytes
+) -> None:
+    """A proxy between us and the API server answers in its own way."""
+    server.answer("/x", body, status=502)
+    with pytest.raises(KubernetesError) as caught:
+        cluster.get("/x")
+    assert caught.value.status == 502
+    assert len(str(caught.value)) < 700
+
+
+def test_a_server_that_is_away(tmp_path: Path) -> None:
+    """No answer is an error of status 0 that names the server, and holds no credentials."""
+    away = Kubernetes.from_kubeconfig(kubeconfig(tmp_path, "http://127.0.0.1:1"))
+    with pytest.raises(KubernetesError, match=r"127\.0\.0\.1:1 cannot be reached") as caught:
+        away.get("/version")
+    assert caught.value.status == 0
+    assert TOKEN not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_pages_are_asked_for_until_there_are_no_more(server: Server, cluster: Kubernetes) -> None:
+    """One request for each page."""
+    server.answer("/items?limit=2", {"metadata": {"continue": "more"}, "items": [1, 2]})
+    server.answer("/items?limit=2&continue=more", {"metadata": {}, "items": [3]})
+    assert [page["items"] for page in cluster.pages("/items", limit=2)] == [[1, 2], [3]]
+
+
+WATCH = "/items?watch=true&allowWatchBookmarks=true&resourceVersion=7&timeoutSeconds=300"
+
+
+def test_a_watch_is_ended_from_another_thread(server: Server, cluster: Kubernetes) -> None:
+    """Whoever waits for events can be stopped while none comes."""
+    server.answer(WATCH, b'{"type":"ADDED","object":{}}\n')
+    watch = cluster.watch("/items", resource_version="7")
+    events: list[object] = []
+    got_one, ended = threading.Event(), threading.Event()
+
+    def read() -> None:
+        for event in watch:
+            events.append(event)
+            got_one.set()
+        ended.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    assert got_one.wait(5)
+    watch.close()
+    assert ended.wait(5)
+    assert events == [{"type": "ADDED", "object": {}}]
+
+
+def test_a_watch_that_is_too_old(server: Server, cluster: Kubernetes) -> None:
+    """The server's ERROR event becomes an error with its status: list again."""
+    server.answer(WATCH, b'{"type":"ERROR","object":{"code":410,"reason":"Expired","message":"too old"}}\n')
+    with pytest.raises(KubernetesError, match="too old") as caught:
+        list(cluster.watch("/items", resource_version="7"))
+    assert (caught.value.status, caught.value.reason) == (410, "Expired")
+
+
+@pytest.mark.parametrize("text", ["", "[", "a: 1", "current-context: nowhere\ncontexts: []"])
+def test_a_kubeconfig_that_will_not_do(tmp_path: Path, text: str) -> None:
+    """One line names the file and not its content."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    with pytest.raises(SettingError, match="is not usable"):
+        Kubernetes.from_kubeconfig(path)
+
+
+def test_discovery() -> None:
+    """A type is found by its version, or in the version the server prefers; what is stale is not there."""
+    answer = {
+        "items": [
+            {
+                "metadata": {"name": "apps"},
+                "versions": [
+                    {
+                        "version": version,
+                        "freshness": freshness,
+                        "resources": [
+                            {
+                                "resource": "deployments",
+                                "responseKind": {"kind": "Deployment"},
+                                "scope": "Namespaced",
+                                "verbs": ["list"],
+                            },
+                            {"resource": "broken", "responseKind": {}, "scope": "Cluster"},
+                        ],
+                    }
+                    for version, freshness in (("v2", "Stale"), ("v1", "Current"), ("v1beta1", "Current"))
+                ],
+            }
+        ]
+    }
+    resources = Resources(from_discovery(answer))
+    assert resources.find("apps", "v2", "Deployment") is None
+    preferred = resources.of_kind("apps", "Deployment")
+    assert preferred is resources.find("apps", "v1", "Deployment")
+    assert preferred is not None
+    assert preferred.path("auth", "dex") == "/apis/apps/v1/namespaces/auth/deployments/dex"
+    assert preferred.collection() == "/apis/apps/v1/deployments"
+    assert len(list(resources)) == 2
