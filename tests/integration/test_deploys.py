@@ -1,0 +1,144 @@
+"""The deploy files end to end, as a user runs them, with the sample base."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import bcrypt
+import pytest
+from tests.integration.deploying import Checkout, failed, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NO_CHANGE = "No changes"
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, str]]:
+    """Deploy everything once, with a wrong token in the environment, and return what was printed."""
+    checkout = Checkout.make(tmp_path_factory.mktemp("sample"))
+    # Upstream is out of reach, or would be fetched: either way this test is about the sample.
+    checkout.platform.mkdir(parents=True)
+    (checkout.platform / "sample-base").touch()
+    try:
+        printed = checkout.pyinfra("deploys/all.py", DIGITALOCEAN_ACCESS_TOKEN="canary-token")
+        yield checkout, printed
+    finally:
+        checkout.stop()
+
+
+def live_hash(checkout: Checkout) -> bytes:
+    """Return the hash that Dex has."""
+    secret = checkout.get("secret", "-n", "auth", "dex-passwords")
+    return base64.b64decode(secret["data"]["DEX_USER_PASSWORD"])
+
+
+def test_one_command_deploys_everything(sample: tuple[Checkout, str]) -> None:
+    """One pass, no refused write, every pod running, and an Ingress with host and address."""
+    checkout, printed = sample
+    assert failed(checkout.writes()) == []
+    assert checkout.not_running() == []
+    ingress = checkout.get("ingress", "-n", "istio-system", "kubeflow")
+    assert ingress["spec"]["rules"][0]["host"] == "kubeflow.localhost"
+    address = ingress["status"]["loadBalancer"]["ingress"][0]["ip"]
+    assert address in printed
+
+
+def test_a_token_alone_is_still_a_rehearsal(sample: tuple[Checkout, str]) -> None:
+    """The first line says so; the token is nowhere."""
+    _, printed = sample
+    assert printed.splitlines()[0].startswith("--> A rehearsal on this machine")
+    assert "DIGITALOCEAN_ACCESS_TOKEN is set but not used" in printed
+    assert "canary" not in printed
+
+
+def test_it_ends_with_what_a_person_wants_next(sample: tuple[Checkout, str]) -> None:
+    """User, password, kubeconfig, and the password is really the one that Dex has."""
+    checkout, printed = sample
+    password = (checkout.platform / "password").read_text().strip()
+    for wanted in ("user@example.com", password, str(checkout.platform / "kubeconfig"), "make stop"):
+        assert wanted in printed
+    assert bcrypt.checkpw(password.encode(), live_hash(checkout))
+
+
+def test_each_object_is_written_once(sample: tuple[Checkout, str]) -> None:
+    """No object is written twice on the way; auth.py changes what the base made, and that is all."""
+    checkout, _ = sample
+    paths = [event["requestURI"].partition("?")[0] for event in checkout.writes() if event["verb"] == "patch"]
+    twice = {path for path in paths if paths.count(path) > 1 and "/namespaces/tideflow/" not in path}
+    assert twice == {"/apis/apps/v1/namespaces/auth/deployments/dex"}
+
+
+def test_a_rerun_changes_nothing(sample: tuple[Checkout, str]) -> None:
+    """Every step says so, and the audit log has not one write."""
+    checkout, _ = sample
+    mark, before = checkout.mark(), live_hash(checkout)
+    printed = checkout.pyinfra("deploys/all.py")
+    assert checkout.writes(mark) == []
+    assert "Success" not in printed
+    assert printed.count(NO_CHANGE) >= 5
+    assert live_hash(checkout) == before
+
+
+def test_a_deleted_object_comes_back_alone(sample: tuple[Checkout, str]) -> None:
+    """The step is rerun alone and repairs exactly what is missing."""
+    checkout, _ = sample
+    checkout.kubectl("delete", "deployment", "-n", "istio-system", "istio-ingressgateway")
+    mark = checkout.mark()
+    checkout.pyinfra("deploys/kubeflow_base.py")
+    assert written(checkout.writes(mark)) == {"deployments istio-system/istio-ingressgateway"}
+    assert failed(checkout.writes(mark)) == []
+    assert checkout.not_running() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("set", "image", "deployment/centraldashboard", "*=example.org/other:1"),
+        ("scale", "deployment/centraldashboard", "--replicas=3"),
+    ],
+)
+def test_what_others_changed_is_put_back(sample: tuple[Checkout, str], change: tuple[str, ...]) -> None:
+    """An image or a number of replicas changed with kubectl is as it was, and nothing else is written."""
+    checkout, _ = sample
+    before = checkout.get("deployment", "-n", "kubeflow", "centraldashboard")["spec"]
+    checkout.kubectl("-n", "kubeflow", *change)
+    assert checkout.get("deployment", "-n", "kubeflow", "centraldashboard")["spec"] != before
+    mark = checkout.mark()
+    checkout.pyinfra("deploys/kubeflow_base.py")
+    assert written(checkout.writes(mark)) == {"deployments kubeflow/centraldashboard"}
+    assert checkout.get("deployment", "-n", "kubeflow", "centraldashboard")["spec"] == before
+
+
+def test_a_chosen_password_is_kept_until_another_is_asked_for(sample: tuple[Checkout, str]) -> None:
+    """Neither the base nor a rerun brings another back; change_password does, and restarts Dex."""
+    checkout, _ = sample
+    before = live_hash(checkout)
+    printed = checkout.pyinfra("deploys/auth.py", TIDEFLOW_PASSWORD="another password")
+    assert NO_CHANGE in printed
+    assert "change_password=true" in printed
+    assert live_hash(checkout) == before
+
+    mark = checkout.mark()
+    printed = checkout.pyinfra(
+        "deploys/auth.py", "--data", "change_password=true", TIDEFLOW_PASSWORD="another password"
+    )
+    assert "another password" not in printed
+    assert bcrypt.checkpw(b"another password", live_hash(checkout))
+    assert written(checkout.writes(mark)) == {"secrets auth/dex-passwords", "deployments auth/dex"}
+
+    mark, changed = checkout.mark(), live_hash(checkout)
+    assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py", "deploys/auth.py")
+    assert checkout.writes(mark) == []
+    assert live_hash(checkout) == changed
+
+
+def test_a_rehearsal_that_died_goes_on(sample: tuple[Checkout, str]) -> None:
+    """Stopped and started again, the cluster has what it had."""
+    checkout, _ = sample
+    checkout.stop()
+    mark = checkout.mark()
+    checkout.pyinfra("deploys/all.py")
+    assert checkout.writes(mark) == []

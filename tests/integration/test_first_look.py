@@ -1,0 +1,111 @@
+"""Before anything exists: what --dry says, and how bad input is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration.deploying import Checkout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Return a checkout in which nothing was deployed; its twin has no cluster."""
+    made = Checkout.make(tmp_path_factory.mktemp("first"))
+    made.platform.mkdir(parents=True)
+    (made.platform / "sample-base").touch()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def clusters(checkout: Checkout) -> list[str]:
+    """Return the clusters that the twin has."""
+    folder = checkout.platform / "rehearsal" / "clusters"
+    return [found.name for found in folder.iterdir()] if folder.exists() else []
+
+
+def test_a_dry_run_tells_each_step_and_makes_nothing(checkout: Checkout) -> None:
+    """The plan names what every step would do."""
+    done = checkout.run("pyinfra", "--dry", "inventory.py", "deploys/all.py")
+    printed = done.stdout + done.stderr
+    for step in (
+        "would create the cluster ml-platform: 3 nodes of s-4vcpu-8gb in nyc3, Kubernetes 1.34",
+        "would install the 1-click ingress-nginx",
+        "would create Ingress istio-system/kubeflow",
+        "would set the password of user@example.com",
+    ):
+        assert step in printed
+    assert "Deployment" in printed
+    assert clusters(checkout) == []
+
+
+@pytest.mark.parametrize("step", ["load_balancer", "kubeflow_base", "ingress", "auth"])
+def test_a_step_alone_says_what_to_run_first(checkout: Checkout, step: str) -> None:
+    """Without a cluster, every other step names the one that makes it."""
+    done = checkout.run("pyinfra", "-y", "inventory.py", f"deploys/{step}.py", check=False)
+    assert done.returncode != 0
+    assert "run first: pyinfra inventory.py deploys/cluster.py" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        (["--data", "hostname=a_b"], {}, "which is not a DNS name"),
+        (["--data", "region=moon1"], {}, "offers no region 'moon1'"),
+        (["--data", "node_size=s-huge"], {}, "offers no node_size 's-huge'"),
+        (["--data", 'kubernetes_version="1.19"'], {}, "offers no kubernetes_version '1.19'"),
+        ([], {"TIDEFLOW_PLATFORM": "Not A Name"}, "cannot be the name of a cluster"),
+        ([], {"TIDEFLOW_PASSWORD": ""}, "the password is empty"),
+        ([], {"TIDEFLOW_PASSWORD": "x"}, "the password has fewer than 8 characters"),
+    ],
+)
+@pytest.mark.parametrize("how", ["-y", "--dry"])
+def test_bad_input_is_one_line_and_makes_nothing(
+    checkout: Checkout, arguments: list[str], environment: dict[str, str], expected: str, how: str
+) -> None:
+    """One clear line, an exit status that is not 0, no traceback, nothing made."""
+    done = checkout.run(
+        "pyinfra", how, *arguments, "inventory.py", "deploys/all.py", check=False, **environment
+    )
+    printed = done.stdout + done.stderr
+    assert done.returncode != 0, printed
+    assert sum(expected in line for line in printed.splitlines()) == 1, printed
+    assert "Traceback" not in printed
+    assert clusters(checkout) == []
+
+
+def test_a_half_written_base_is_refused(checkout: Checkout) -> None:
+    """Files without the marker that is written last are not taken for a release."""
+    vendored = checkout.folder / "vendored" / "kubeflow" / "core_v1--Namespace" / "default"
+    vendored.mkdir(parents=True)
+    try:
+        done = checkout.run("pyinfra", "-y", "inventory.py", "deploys/all.py", check=False)
+        assert done.returncode != 0
+        assert "make vendor" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        vendored.rmdir()
+        vendored.parent.rmdir()
+        vendored.parent.parent.rmdir()
+
+
+def test_a_real_platform_refuses_placeholders_before_it_asks_anybody(checkout: Checkout) -> None:
+    """Named and with a token, the default hostname is refused without one request."""
+    done = checkout.run(
+        "pyinfra",
+        "-y",
+        "inventory.py",
+        "deploys/all.py",
+        check=False,
+        TIDEFLOW_PLATFORM="production",
+        DIGITALOCEAN_ACCESS_TOKEN="canary-token",
+    )
+    assert done.returncode != 0
+    assert "the setting hostname is still the placeholder kubeflow.example.com" in done.stderr
+    assert "canary" not in done.stdout + done.stderr
