@@ -1,9 +1,9 @@
 """The programs of the control plane, compiled on this machine, once.
 
-Kubernetes publishes no archive with a controller manager that could be taken as it is, so the Go program next to
-this module becomes all five components. Compiling it takes minutes and gigabytes; the result is 131 MB and is kept
-below ``~/.cache/tideflow`` under a digest of all that decides what comes out. It appears there in one rename, after
-it has run, so whatever is found there is whole.
+No package index has all of etcd, the API server, the controller manager and the scheduler, but the Go
+module proxy has their sources. Compiling them takes minutes and gigabytes; the result is 131 MB and is kept
+below ``~/.cache/tideflow``, under a digest of all that decides what comes out. It appears there in one
+rename, after it has run: what is found there is whole.
 """
 
 import hashlib
@@ -34,11 +34,12 @@ _UNFINISHED = ".unfinished-"
 
 
 def binaries(progress: Callable[[str], None]) -> Path:
-    """Return the folder with the programs etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok.
+    """Return the folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok.
 
-    They are compiled if they are not there yet, which takes about 5 minutes; ``progress`` is called with a line
-    now and then. ``TIDEFLOW_CONTROL_PLANE`` names a folder that is used instead. Raises `RehearsalError` when that
-    folder lacks one of them, or when they cannot be compiled here.
+
+    They are compiled if they are not there yet, which takes about 5 minutes; ``progress`` is given a line
+    now and then. ``TIDEFLOW_CONTROL_PLANE`` names a folder to use instead. Raises `RehearsalError` when
+    that folder lacks one of them, or when they cannot be compiled here.
     """
     if override := os.environ.get(OVERRIDE):
         return _given(Path(override).expanduser())
@@ -76,7 +77,7 @@ def digest() -> str:
 
 
 def target() -> dict[str, str]:
-    """Return Go's names of this machine's system and processor; raise `RehearsalError` if it is not supported."""
+    """Return GOOS and GOARCH of this machine; raise `RehearsalError` if they are not supported."""
     system, machine = platform.system(), platform.machine()
     if system != "Linux" or machine not in _ARCHITECTURES:
         raise RehearsalError(
@@ -108,7 +109,7 @@ def _build(finished: Path, lock: int, progress: Callable[[str], None]) -> None:
         result = work / "result"
         result.mkdir()
         compiling.compile_program(
-            SOURCES, result / _BINARY, work=work, target=target(), keep_open=lock, progress=progress
+            SOURCES, result / _BINARY, work=work, target=target(), lock=lock, progress=progress
         )
         for name in PROGRAMS:
             (result / name).symlink_to(_BINARY)

@@ -1,6 +1,6 @@
 """Certificates of a rehearsal: authorities of its own, and what they issue."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,8 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tideflow.errors import RehearsalError
 from tideflow.rehearsal.files import private_folder, write_private
 
-_LIFETIME = datetime.timedelta(days=3650)  # longer than any rehearsal is kept: nothing has to be renewed
-_LEEWAY = datetime.timedelta(minutes=5)  # clocks of virtual machines step back
+_LIFETIME = dt.timedelta(days=3650)  # longer than any rehearsal is kept: nothing has to be renewed
+_LEEWAY = dt.timedelta(minutes=5)  # clocks of virtual machines step back
 
 
 class Authority:
@@ -23,11 +23,11 @@ class Authority:
 
     def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
         self._certificate = certificate
-        self._key = key
+        self.key = key
 
     @classmethod
     def load_or_create(cls, folder: Path, name: str) -> Self:
-        """Return the authority kept in ``folder`` (``ca.crt``, ``ca.key``), made with ``name`` if there is none.
+        """Return the authority kept in ``folder`` (``ca.crt``, ``ca.key``); make it as ``name`` first.
 
         Raises `RehearsalError` when the files are there, but are no certificate and key that belong together.
         """
@@ -36,7 +36,7 @@ class Authority:
         if not certificate_file.exists():
             authority = cls._create(name)
             private_folder(folder)
-            write_private(key_file, key_pem(authority._key))
+            write_private(key_file, key_pem(authority.key))
             write_private(certificate_file, authority.certificate)
             return authority
         try:
@@ -94,12 +94,12 @@ class Authority:
                 critical=False,
             )
             .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
             )
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return _pem(builder.sign(self._key, hashes.SHA256())), key_pem(key)
+        return _pem(builder.sign(self.key, hashes.SHA256())), key_pem(key)
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -117,7 +117,7 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -69,7 +69,7 @@ class _State:
 
 
 class ControlPlane:
-    """The control plane of one cluster; all it has is in ``folder``, except sockets, whose paths must be short.
+    """One cluster's control plane; all it has is in ``folder``, but for sockets: their paths must be short.
 
     The processes outlive the object and the program; another object of the same folder is the same cluster.
     """
@@ -89,12 +89,12 @@ class ControlPlane:
     ) -> None:
         """Start what does not run, or was started with something else than now; return when all is ready.
 
-        ``binaries`` is the folder of the programs. Tokens are checked by asking ``token_review_url``; each request
-        of a user whom its answer puts into the group ``tideflow:platform`` is a line in ``audit_log``. Pods get
-        ready ``pod_ready_seconds`` (from, to) after they are scheduled.
+        ``binaries`` is the folder of the programs. Tokens are checked by asking ``token_review_url``; each
+        request of a user whom its answer puts into the group ``tideflow:platform`` is a line in
+        ``audit_log``. Pods get ready ``pod_ready_seconds`` (from, to) after they are scheduled.
 
-        The data is kept, and so is the port unless it is somebody else's by now: read `endpoint` again. Raises
-        `RehearsalError` when a component fails; what this call started is stopped then.
+        The data is kept, and so is the port unless it is somebody else's by now: read `endpoint` again.
+        Raises `RehearsalError` when a component fails; what this call started is stopped then.
         """
         private_folder(self.folder)
         with self._locked(progress):
@@ -158,12 +158,12 @@ class ControlPlane:
 
     @property
     def admin_kubeconfig(self) -> Path:
-        """The kubeconfig (0600) with which the rehearsal itself works; what it does is not in the audit log."""
+        """The kubeconfig (0600) of the rehearsal itself, whose requests are not in the audit log."""
         return self.folder / "admin.kubeconfig"
 
     @property
     def sockets(self) -> Path:
-        """The folder (0700) of etcd's sockets, and of ``egress.sock``, where calls into the cluster arrive."""
+        """The folder (0700) of etcd's sockets, and of ``egress.sock``, where calls into the cluster go."""
         return Path(state.sockets) if (state := self._state) else socket_folder(self.folder)
 
     @property
@@ -174,7 +174,9 @@ class ControlPlane:
     def _state(self) -> _State | None:
         return _State.load(self._state_file)
 
-    def _locked(self, progress: Callable[[str], None] = lambda _: None) -> contextlib.AbstractContextManager[int]:
+    def _locked(
+        self, progress: Callable[[str], None] = lambda _: None
+    ) -> contextlib.AbstractContextManager[int]:
         busy = "the control plane is being started or stopped by somebody else; waiting"
         return locked(self.folder / "lock", lambda: progress(busy))
 
@@ -230,7 +232,7 @@ class ControlPlane:
                 if not (process := self._process(name)).running:
                     raise RehearsalError(
                         f"{name} stopped: {_essence(process.tail(40))}",
-                        hint=f"see {process.log}; to begin anew: tideflow rehearsal stop, and remove {self.folder}",
+                        hint=f"see {process.log}",
                     )
             if ready():
                 return

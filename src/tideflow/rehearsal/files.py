@@ -1,4 +1,4 @@
-"""Files and folders of a rehearsal: private to their user, written whole, and changed by one process at a time."""
+"""Files of a rehearsal: private to their user, written whole, and changed by one process at a time."""
 
 import fcntl
 import os

@@ -32,8 +32,9 @@ class Background:
     ) -> None:
         """Start ``command`` in a session of its own, without input, its output (and errors) going to the log.
 
-        The log of the process before is kept as ``<name>.previous.log``. ``env`` is the whole environment; ours
-        if it is None. Raises `RehearsalError` when it is running already or the program cannot be started.
+        The log of the process before is kept as ``<name>.previous.log``. ``env`` is the whole environment;
+        ours if it is None. Raises `RehearsalError` when it is running already or the program cannot be
+        started.
         """
         if (pid := self.pid) is not None:
             raise RehearsalError(f"{self.name} is already running (pid {pid})", hint="stop it first")
@@ -114,7 +115,7 @@ def _end(descriptor: int, timeout: float) -> None:
 
 
 def _identity(pid: int) -> str | None:
-    """Return what no other process has together with this pid, or None if there is no such process any more."""
+    """Return what, together with its pid, no other process has; None if there is no such process (now)."""
     try:
         # The name, in parentheses, may hold anything; the state is the first field after it (proc(5)).
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
