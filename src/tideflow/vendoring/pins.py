@@ -187,7 +187,9 @@ def read(path: Path) -> Pins:
     try:
         pins = TypeAdapter(Pins).validate_python(data)
     except ValidationError as e:
-        first = e.errors(include_url=False, include_input=False)[0]
+        errors = e.errors(include_url=False, include_input=False)
+        # A key that is not known tells more than the one that is missed because of the misspelling.
+        first = min(errors, key=lambda error: error["type"] != "unexpected_keyword_argument")
         key = ".".join(str(part) for part in first["loc"])
         raise VendoringError(f"{path}: {key}: {first['msg']}") from e
     pins.release()

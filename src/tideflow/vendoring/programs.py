@@ -53,10 +53,12 @@ def output_of(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], time
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
-        raise ProgramError(f"{name} failed: {_last_line(stderr)}", stderr=stderr)
+        raise ProgramError(f"{name} failed: {_reason(stderr)}", stderr=stderr)
     return stdout
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:500] if lines else "it did not say why"
+def _reason(stderr: str) -> str:
+    """Return the line that says why: git says more after it, kustomize warns before it."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    fatal = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
+    return (fatal or lines or ["it did not say why"])[-1][:500]

@@ -81,26 +81,28 @@ class _Preparation:
     _done: set[Path] = field(default_factory=set)
 
     def prepare(self, folder: Path) -> None:
+        """Prepare the kustomization in ``folder``, and those it is made of."""
         folder = folder.resolve()
         if folder in self._done:
             return
         self._done.add(folder)
         path = self._kustomization(folder)
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            changed = self._localize(content, path)
+            changed |= _escape_placeholders(content)
+            for name in _declared(content):
+                self.variables.setdefault(name, self._shown(path))
+            parts = [folder / entry for key in _FOLDERS for entry in content.get(key) or ()]
         except (yaml.YAMLError, UnicodeDecodeError) as e:
             raise VendoringError(f"{self._shown(path)} is not YAML: {str(e).splitlines()[0]}") from e
-        if not isinstance(content, dict):
-            raise VendoringError(f"{self._shown(path)} is not a kustomization")
-        changed = self._localize(content, path)
-        changed |= _escape_placeholders(content)
-        for name in _declared(content):
-            self.variables.setdefault(name, self._shown(path))
+        except (AttributeError, KeyError, TypeError) as e:
+            raise VendoringError(f"{self._shown(path)} is not a kustomization") from e
         if changed:
             path.write_text(yaml.safe_dump(content, sort_keys=False, width=1000), encoding="utf-8")
-        for entry in (entry for key in _FOLDERS for entry in content.get(key) or ()):
-            if (folder / entry).is_dir():
-                self.prepare(folder / entry)
+        for part in parts:
+            if part.is_dir():
+                self.prepare(part)
 
     def _kustomization(self, folder: Path) -> Path:
         for name in _NAMES:
@@ -141,8 +143,8 @@ class _Preparation:
 def _referred(content: dict[str, Any]) -> Iterator[str]:
     """Yield every file and folder that a kustomization names."""
     entries = [entry for key in (*_FOLDERS, *_FILES) for entry in content.get(key) or ()]
-    patches = [*(content.get("patches") or ()), *(content.get("patchesJson6902") or ())]
-    entries += [patch["path"] for patch in patches if isinstance(patch, dict) and "path" in patch]
+    for key in ("patches", "patchesJson6902", "replacements"):
+        entries += [entry["path"] for entry in content.get(key) or () if "path" in entry]
     yield from (entry for entry in entries if isinstance(entry, str) and "\n" not in entry)
 
 

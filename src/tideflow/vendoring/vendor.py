@@ -31,6 +31,8 @@ def vendor(
     """
     wanted = pins.read(folder / "kubeflow.toml").release(release)
     target = folder / "kubeflow"
+    if _edited(target):
+        progress(f"{target} was edited since it was vendored; the edits are going to be replaced")
     try:
         with tree.workspace(target) as work:
             if source is None:
@@ -51,3 +53,11 @@ def vendor(
         f"vendored Kubeflow {wanted.name}: {len(files)} objects, in {target} "
         f"(created {changes.created}, changed {changes.changed}, removed {changes.removed})"
     )
+
+
+def _edited(target: Path) -> bool:
+    try:
+        before = tree.vendored(target)
+    except VendoringError:  # not whole: that is why it is vendored again
+        return False
+    return before is not None and before.edited()
