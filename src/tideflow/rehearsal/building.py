@@ -36,7 +36,6 @@ _UNFINISHED = ".unfinished-"
 def binaries(progress: Callable[[str], None]) -> Path:
     """Return the folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok.
 
-
     They are compiled if they are not there yet, which takes about 5 minutes; ``progress`` is given a line
     now and then. ``TIDEFLOW_CONTROL_PLANE`` names a folder to use instead. Raises `RehearsalError` when
     that folder lacks one of them, or when they cannot be compiled here.

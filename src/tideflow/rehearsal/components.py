@@ -264,16 +264,15 @@ _AUDIT_POLICY = {
 
 def _stages(pod_ready_seconds: tuple[float, float]) -> str:
     """Return kwok's stages, with pods getting ready after ``pod_ready_seconds`` (from, to)."""
-    stages = list(yaml.safe_load_all(Path(__file__).with_name("stages.yaml").read_text(encoding="utf-8")))
-    shortest, longest = (round(seconds * 1000) for seconds in pod_ready_seconds)
-    for stage in stages:
-        if stage["metadata"]["name"] == "pod-ready":
-            # What kwok calls jitter is the longest delay, not what is added to the shortest.
-            stage["spec"]["delay"] = {
-                "durationMilliseconds": shortest,
-                "jitterDurationMilliseconds": longest,
-            }
-    return yaml.safe_dump_all(stages)
+    text = Path(__file__).with_name("stages.yaml").read_text(encoding="utf-8")
+    stages = {stage["metadata"]["name"]: stage for stage in yaml.safe_load_all(text)}
+    accepted = stages["pod-accepted"]["spec"]["delay"]["durationMilliseconds"]
+    shortest, longest = (max(0, round(seconds * 1000) - accepted) for seconds in pod_ready_seconds)
+    stages["pod-ready"]["spec"]["delay"] = {
+        "durationMilliseconds": shortest,
+        "jitterDurationMilliseconds": longest,  # the longest delay, not what is added to the shortest
+    }
+    return yaml.safe_dump_all(stages.values())
 
 
 def _write_certificates(pki: Path) -> None:

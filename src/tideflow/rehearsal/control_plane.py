@@ -26,6 +26,10 @@ NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 _PATIENCE = 90.0  # seconds; it takes 5, but machines may be busy
 _INTERVAL = 0.1  # seconds
 _LONGEST_MESSAGE = 300  # characters of a log in an error message
+_NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+_ACCOUNT = (
+    "/api/v1/namespaces/default/serviceaccounts/default"  # made by the controller manager; pods need it
+)
 _MOST_CPUS = 4  # more threads are of no use to one cluster, and several may run
 
 # Nothing else of our environment, which may hold tokens, is for processes that outlive us.
@@ -205,16 +209,17 @@ class ControlPlane:
             if name not in NAMES[:2]:
                 continue
             self._process(name).start(how[name].command, cwd=how[name].folder, env=environment)
-        self._wait_for("the API server", lambda: self._get("/readyz"), NAMES[:2])
+        self._wait_for("the API server", lambda: self._request("GET", "/readyz"), NAMES[:2])
+        if "kwok" in due:
+            # Each kwok is somebody new to the leases of nodes, and would wait until those of the last one expire.
+            self._request("DELETE", _NODE_LEASES)
         ready_file = self.folder / "standins.ready"
         if "stand-ins" in due:
             ready_file.unlink(missing_ok=True)
         for name in due:
             if name not in NAMES[:2]:
                 self._process(name).start(how[name].command, cwd=how[name].folder, env=environment)
-        # Without it no pod is admitted; the controller manager makes it.
-        account = "/api/v1/namespaces/default/serviceaccounts/default"
-        self._wait_for("the controller manager", lambda: self._get(account), wanted)
+        self._wait_for("the controller manager", lambda: self._request("GET", _ACCOUNT), wanted)
         if "stand-ins" in wanted:
             self._wait_for("the stand-ins", ready_file.exists, wanted)
 
@@ -243,8 +248,8 @@ class ControlPlane:
                 )
             time.sleep(_INTERVAL)
 
-    def _get(self, path: str) -> bool:
-        """Return whether the API server answers a GET of ``path`` with 200."""
+    def _request(self, method: str, path: str) -> bool:
+        """Return whether the API server answers a request without a body with 200."""
         pki = self.folder / "pki"
         try:
             context = ssl.create_default_context(cafile=pki / "ca.crt")
@@ -253,7 +258,7 @@ class ControlPlane:
             with contextlib.closing(
                 http.client.HTTPSConnection(host, int(port), timeout=5, context=context)
             ) as connection:
-                connection.request("GET", path)
+                connection.request(method, path)
                 return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
