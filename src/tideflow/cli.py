@@ -38,7 +38,7 @@ def main() -> None:
 )
 @click.option("--release", metavar="R", help="The release, if not the default of vendored/kubeflow.toml.")
 def vendor(source: Path | None, release: str | None) -> None:
-    """Write the pinned Kubeflow to vendored/kubeflow, one file per object."""
+    """Fetch and render the pinned Kubeflow into vendored/kubeflow."""
     from tideflow.vendoring.vendor import vendor as run  # noqa: PLC0415 - see above
 
     click.echo(run(Path("vendored"), progress=click.echo, release=release, source=source))

@@ -87,6 +87,8 @@ def _fetch(repository: str, commit: str, into: Path) -> None:
             raise VendoringError(
                 f"{repository} has no commit {commit}", hint="Check the pin in kubeflow.toml"
             ) from e
+        if "No space left on device" in e.stderr:
+            raise
         raise UnreachableError(
             f"cannot fetch {repository}: {e.message}",
             hint="Check the network, or give a folder that has the sources with --from",

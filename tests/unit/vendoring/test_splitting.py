@@ -1,7 +1,7 @@
 """Splitting: one file per object, whatever it is called, and nothing that is no object."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tideflow.errors import VendoringError
@@ -31,6 +31,7 @@ def test_files_are_called_after_their_objects() -> None:
     assert manifest("b--c", "a").path != manifest("c", "a--b").path
 
 
+@settings(deadline=None)
 @given(first=st.tuples(LABEL, PATH_SEGMENT), second=st.tuples(LABEL, PATH_SEGMENT))
 def test_no_two_objects_share_a_file(first: tuple[str, str], second: tuple[str, str]) -> None:
     """The file tells namespace and name apart, always."""
