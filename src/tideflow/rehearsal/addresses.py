@@ -6,25 +6,32 @@ import secrets
 import socket
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 from tideflow.errors import RehearsalError
 
 _PORTS = range(20000, 32768)  # below those that Linux gives to outgoing connections, which could take ours
 _LONGEST_PATH = 107  # bytes of a socket's path, from unix(7)
+_INTERVAL = 0.1  # seconds
 _LONGEST_NAME = "/localhost:2380"  # of the sockets that come into the folder
 
 
-def port_is_free(port: int) -> bool:
-    """Return whether a server could listen on this port of loopback now."""
-    with socket.socket() as candidate:
-        # As Go's listeners do: connections that have ended do not count.
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            candidate.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+def port_is_free(port: int, *, patience: float = 0.0) -> bool:
+    """Return whether a server can listen on this port of loopback, or could within ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        with socket.socket() as candidate:
+            # As Go's listeners do: connections that have ended do not count.
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind(("127.0.0.1", port))
+            except OSError:
+                if time.monotonic() > deadline:
+                    return False
+            else:
+                return True
+        time.sleep(_INTERVAL)
 
 
 def free_port() -> int:

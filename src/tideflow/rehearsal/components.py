@@ -133,7 +133,8 @@ def _api_server(settings: Settings) -> Launch:
             "--anonymous-auth=false",
             f"--authentication-token-webhook-config-file={folder / 'token-review.kubeconfig'}",
             "--authentication-token-webhook-version=v1",
-            "--authentication-token-webhook-cache-ttl=1s",  # a token that was revoked is refused soon
+            # A good answer is remembered for 10 s all the same, for which there is no flag.
+            "--authentication-token-webhook-cache-ttl=1s",
             "--authorization-mode=Node,RBAC",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={pki / 'service-accounts.pub'}",

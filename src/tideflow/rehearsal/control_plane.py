@@ -103,7 +103,9 @@ class ControlPlane:
         private_folder(self.folder)
         with self._locked(progress):
             state = self._state or _State(port=free_port(), sockets=str(socket_folder(self.folder)))
-            if not (self._process("kube-apiserver").running or port_is_free(state.port)):
+            # A server that was killed holds its port until the last of its threads is gone.
+            running = self._process("kube-apiserver").running
+            if not running and not port_is_free(state.port, patience=2.0):
                 state.port = free_port()
             if not Path(state.sockets).parent.is_dir():  # /run/user/<id> comes and goes
                 state.sockets = str(socket_folder(self.folder))
@@ -125,7 +127,7 @@ class ControlPlane:
                 self._stop(due)
                 self._start(due, wanted, how, progress)
             except BaseException:
-                self._stop(due)
+                self._stop(due, timeout=1.0)
                 raise
 
     def stop(self) -> None:
@@ -204,31 +206,31 @@ class ControlPlane:
         """Start the components that are due: etcd and the API server, then, once it is ready, all others."""
         if due:
             progress(f"starting {', '.join(due)}")
-        environment = _environment()
-        for name in due:
-            if name not in NAMES[:2]:
-                continue
-            self._process(name).start(how[name].command, cwd=how[name].folder, env=environment)
-        self._wait_for("the API server", lambda: self._request("GET", "/readyz"), NAMES[:2])
+
+        def start(names: Sequence[str]) -> None:
+            for launch in (how[name] for name in names if name in due):
+                self._process(launch.name).start(launch.command, cwd=launch.folder, env=_environment())
+
+        servers, clients = NAMES[:2], NAMES[2:]
+        start(servers)
+        self._wait_for("the API server", lambda: self._request("GET", "/readyz"), servers)
         if "kwok" in due:
-            # Each kwok is somebody new to the leases of nodes, and would wait until those of the last one expire.
+            # Each kwok is a new holder of the nodes' leases, and would wait until the last one's expire.
             self._request("DELETE", _NODE_LEASES)
         ready_file = self.folder / "standins.ready"
         if "stand-ins" in due:
             ready_file.unlink(missing_ok=True)
-        for name in due:
-            if name not in NAMES[:2]:
-                self._process(name).start(how[name].command, cwd=how[name].folder, env=environment)
+        start(clients)
         self._wait_for("the controller manager", lambda: self._request("GET", _ACCOUNT), wanted)
         if "stand-ins" in wanted:
             self._wait_for("the stand-ins", ready_file.exists, wanted)
 
-    def _stop(self, names: Collection[str]) -> None:
+    def _stop(self, names: Collection[str], *, timeout: float = 10.0) -> None:
         """Stop components side by side, and those that the others speak to after them."""
         for group in (NAMES[2:], NAMES[1:2], NAMES[:1]):
             processes = [self._process(name) for name in group if name in names]
             with ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
-                list(pool.map(Background.stop, processes))
+                list(pool.map(lambda process: process.stop(timeout), processes))
 
     def _wait_for(self, what: str, ready: Callable[[], bool], needed: Collection[str]) -> None:
         deadline = time.monotonic() + _PATIENCE
