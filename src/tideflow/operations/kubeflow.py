@@ -51,7 +51,6 @@ SET = "kubeflow-base"
 PINS = Path("vendored/kubeflow.toml")
 VENDORED = Path("vendored/kubeflow")
 SAMPLE = Path("vendored/sample")
-SAMPLE_RELEASE = "sample"
 
 _NOT_FOUND = 404
 _RUN = "pyinfra inventory.py deploys"
@@ -65,10 +64,13 @@ _SET_AT = "tideflow.dev/password-set-at"
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A base to apply: its folder of objects, and the release in ``kubeflow.toml`` that tells about it."""
+    """A base to apply: its folder of objects, and the release in ``kubeflow.toml`` that tells about it.
+
+    The sample is of no release: about it there is what is stated for all of them.
+    """
 
     folder: Path
-    release: str
+    release: str | None
 
 
 @refusing
@@ -100,7 +102,7 @@ def source() -> Source:
     host.log(
         f"rehearsing with the small sample base in {SAMPLE} instead of Kubeflow; for the whole: make vendor"
     )
-    return Source(SAMPLE, SAMPLE_RELEASE)
+    return Source(SAMPLE, None)
 
 
 @operation
@@ -114,20 +116,21 @@ def base(*, source: Source, email: str, timeout: float) -> Generator[FunctionCom
     from tideflow.vendoring.patching import patched  # noqa: PLC0415 - the same
 
     target = platform()
-    release = pins.read(PINS).release(source.release)
+    pinned = pins.read(PINS)
+    stated = pinned if source.release is None else pinned.release(source.release)
     manifests = load(source.folder, cache=target.folder / "cache")
-    bodies = patched([manifest.body for manifest in manifests], release.patches, {"email": email})
+    bodies = patched([manifest.body for manifest in manifests], stated.patches, {"email": email})
     manifests = [
         dataclasses.replace(manifest, body=body) for manifest, body in zip(manifests, bodies, strict=True)
     ]
-    credentials = Credentials(manifests, release.credentials)
+    credentials = Credentials(manifests, stated.credentials)
     gates = [
         StatedGate(
             injected_by=gate.injected_by,
             after=next(manifest.key for manifest in manifests if gate.after.matches(manifest.body)),
             reason=gate.reason,
         )
-        for gate in release.gates
+        for gate in stated.gates
     ]
     yield from application(
         manifests,
