@@ -60,7 +60,7 @@ class Background:
             os.close(descriptor)
         # It is meant to outlive this object, which would otherwise warn that the process still runs.
         process.returncode = 0
-        write_private(self._record, f"{process.pid} {_identity(process.pid) or 'gone'}\n")
+        write_private(self._record, f"{process.pid} {_look(process.pid)[0]}\n")
 
     @property
     def pid(self) -> int | None:
@@ -70,8 +70,14 @@ class Background:
             number = int(pid)
         except (OSError, ValueError):
             return None
-        _reap(number)
-        return number if _identity(number) == identity else None
+        found, ended = _look(number)
+        if not found or found != identity:
+            return None
+        if ended:
+            with suppress(ChildProcessError):  # as our child it stays a zombie until we ask how it ended
+                os.waitpid(number, os.WNOHANG)
+            return None
+        return number
 
     @property
     def running(self) -> bool:
@@ -92,7 +98,7 @@ class Background:
                         _end(descriptor, timeout)
                 finally:
                     os.close(descriptor)
-            _reap(pid)
+            _ = self.pid  # reaps it
         self._record.unlink(missing_ok=True)
 
     def tail(self, lines: int) -> str:
@@ -107,26 +113,24 @@ class Background:
 
 
 def _end(descriptor: int, timeout: float) -> None:
+    gone = select.poll()
+    gone.register(descriptor, select.POLLIN)  # readable once the process has ended
     signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-    gone, _, _ = select.select([descriptor], [], [], timeout)
-    if not gone:
+    if not gone.poll(timeout * 1000):
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        select.select([descriptor], [], [])
+        gone.poll()
 
 
-def _identity(pid: int) -> str | None:
-    """Return what, together with its pid, no other process has; None if there is no such process (now)."""
+def _look(pid: int) -> tuple[str, bool]:
+    """Return what, together with its pid, no other process has, and whether the process has ended.
+
+    The first is empty if there is no such process at all.
+    """
     try:
         # The name, in parentheses, may hold anything; the state is the first field after it (proc(5)).
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
-        return None
+        return "", True
     state, started = fields[0], fields[19]
-    return None if state in "ZX" else f"{started} {boot}"
-
-
-def _reap(pid: int) -> None:
-    """Let the kernel forget the process if it was our child and has ended."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    return f"{started} {boot}", state in "ZX"
