@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 JSON = "application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks a LIST for metadata only: a tenth of the size, and no Secret's data on the wire."""
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""Asks for the metadata of one object: a write of a definition is otherwise answered with all of it."""
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -136,13 +138,20 @@ class Kubernetes:
         return self.request("PATCH", path, body=body, content_type=content_type, query=query)
 
     def apply(
-        self, path: str, obj: Any, *, field_manager: str, force: bool = True, dry_run: bool = False
+        self,
+        path: str,
+        obj: Any,
+        *,
+        field_manager: str,
+        force: bool = True,
+        dry_run: bool = False,
+        accept: str = JSON,
     ) -> Any:
         """Apply an object server-side (KEP-555); JSON is YAML, so JSON is what is sent."""
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
         if dry_run:
             query["dryRun"] = "All"
-        return self.request("PATCH", path, body=obj, content_type=APPLY_PATCH, query=query)
+        return self.request("PATCH", path, body=obj, content_type=APPLY_PATCH, query=query, accept=accept)
 
     def pages(
         self, path: str, *, accept: str = JSON, limit: int = 500, query: Mapping[str, str] | None = None

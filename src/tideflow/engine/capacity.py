@@ -1,0 +1,139 @@
+"""Pods that no node has room for, and how many nodes would have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tideflow.engine import pods
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_UNITS = {
+    "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50,
+}  # fmt: skip
+_DEFAULT_PODS = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What pods ask for, and nodes offer: CPUs, bytes of memory, and places for pods."""
+
+    cpu: float = 0.0
+    memory: float = 0.0
+    pods: int = 1
+
+    def __add__(self, other: Room) -> Room:
+        """Return both together."""
+        return Room(self.cpu + other.cpu, self.memory + other.memory, self.pods + other.pods)
+
+    def __sub__(self, other: Room) -> Room:
+        """Return what is left."""
+        return Room(self.cpu - other.cpu, self.memory - other.memory, self.pods - other.pods)
+
+    def holds(self, other: Room) -> bool:
+        """Tell whether there is room for the other; half a thousandth is rounding."""
+        slack = 5e-4
+        return self.cpu + slack >= other.cpu and self.memory + 1 >= other.memory and self.pods >= other.pods
+
+
+def quantity(text: str | float) -> float:
+    """Return a Kubernetes quantity, such as ``250m`` or ``1Gi``, as a number."""
+    if isinstance(text, int | float):
+        return float(text)
+    for unit in sorted(_UNITS, key=len, reverse=True):
+        if text.endswith(unit):
+            return float(text[: -len(unit)]) * _UNITS[unit]
+    return float(text)
+
+
+def asked(spec: Mapping[str, Any]) -> Room:
+    """Return what a pod asks for, as the scheduler sums it.
+
+    Sidecars (init containers that go on running) count with the containers; other init containers run alone,
+    one after another, so the largest counts, if it is more.
+    """
+    running = Room(pods=1)
+    largest = Room(pods=1)
+    for container in spec.get("initContainers") or ():
+        room = _requests(container)
+        if container.get("restartPolicy") == "Always":
+            running += room
+        else:
+            alone = running + room
+            largest = Room(max(largest.cpu, alone.cpu), max(largest.memory, alone.memory), 1)
+    for container in spec.get("containers") or ():
+        running += _requests(container)
+    overhead = spec.get("overhead") or {}
+    running += Room(quantity(overhead.get("cpu", 0)), quantity(overhead.get("memory", 0)), 0)
+    return Room(max(running.cpu, largest.cpu), max(running.memory, largest.memory), 1)
+
+
+def _requests(container: Mapping[str, Any]) -> Room:
+    resources = container.get("resources") or {}
+    wanted = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return Room(quantity(wanted.get("cpu", 0)), quantity(wanted.get("memory", 0)), 0)
+
+
+def nodes_needed(
+    nodes: Sequence[Mapping[str, Any]],
+    live: Iterable[Mapping[str, Any]],
+    unwritten: Iterable[tuple[Mapping[str, Any], int]] = (),
+) -> int | None:
+    """Return how many nodes like the largest of ``nodes`` hold all pods; None if one pod fits no node.
+
+    ``live`` are the pods of the cluster, placed or not; ``unwritten`` are pod templates that are not in the
+    cluster yet, with their numbers. Largest first onto the first node with room: at most a node or so more
+    than the best packing. Affinity and volumes are not looked at.
+    """
+    allocatable = [
+        Room(quantity(found["cpu"]), quantity(found["memory"]), int(found.get("pods", _DEFAULT_PODS)))
+        for node in nodes
+        if (found := node["status"].get("allocatable"))
+    ]
+    if not allocatable:
+        return None
+    largest = max(allocatable, key=lambda room: (room.memory, room.cpu))
+    everywhere, wanted = _demand(live)
+    for template, number in unwritten:
+        wanted.extend([asked(template["spec"])] * number)
+    empty = largest
+    for room in everywhere:
+        empty -= room
+    left: list[Room] = []
+    for room in sorted(wanted, key=lambda room: (room.memory, room.cpu), reverse=True):
+        if not empty.holds(room):
+            return None
+        for index, free in enumerate(left):
+            if free.holds(room):
+                left[index] = free - room
+                break
+        else:
+            left.append(empty - room)
+    return len(left)
+
+
+def _demand(live: Iterable[Mapping[str, Any]]) -> tuple[list[Room], list[Room]]:
+    """Return what each node has to hold, and what some node has to hold."""
+    everywhere: dict[str, Room] = {}
+    wanted: list[Room] = []
+    for pod in live:
+        if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+            continue
+        owners = pod["metadata"].get("ownerReferences") or ()
+        daemon = next((owner["uid"] for owner in owners if owner["kind"] == "DaemonSet"), None)
+        if daemon:
+            everywhere[daemon] = asked(pod["spec"])
+        else:
+            wanted.append(asked(pod["spec"]))
+    return list(everywhere.values()), wanted
+
+
+def replicas(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], int] | None:
+    """Return the pod template of a workload and how many pods it makes; None for what makes none."""
+    template = pods.template(body)
+    if template is None or body["kind"] in {"CronJob", "DaemonSet"}:
+        return None
+    return template, int((body.get("spec") or {}).get("replicas", 1))

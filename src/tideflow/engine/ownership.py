@@ -1,0 +1,55 @@
+"""The proof that an object needs no write, in two digests.
+
+Everything a set applies carries the digest of what was desired, as an annotation of the same write. When
+anybody else changes a field of it, the API server takes that field out of the ``fieldsV1`` of our manager
+(KEP-555). So if the object is the same, our ``fieldsV1`` are the same, and the annotation is the digest of
+what is desired now, every field still has the value that was applied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+APPLIED = "tideflow.dev/applied"
+"""The annotation with the digest of what was desired."""
+
+
+def field_manager(set_name: str) -> str:
+    """Return the name under which a set's fields are owned."""
+    return f"tideflow-{set_name}"
+
+
+def digest(value: Any) -> str:
+    """Return a short digest of JSON that does not depend on the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def annotated(body: Mapping[str, Any], desired: str) -> dict[str, Any]:
+    """Return the object to apply: what is desired, and its digest."""
+    metadata = body["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), APPLIED: desired}
+    return {**body, "metadata": {**metadata, "annotations": annotations}}
+
+
+def owned(live: Mapping[str, Any], manager: str) -> str | None:
+    """Return the digest of the fields that the manager has applied and still owns, None if there are none."""
+    for entry in live["metadata"].get("managedFields") or ():
+        if (
+            entry.get("manager") == manager
+            and entry.get("operation") == "Apply"
+            and not entry.get("subresource")
+        ):
+            return digest(entry.get("fieldsV1"))
+    return None
+
+
+def applied(live: Mapping[str, Any]) -> str | None:
+    """Return the digest of what was desired when the object was applied last."""
+    found: str | None = (live["metadata"].get("annotations") or {}).get(APPLIED)
+    return found

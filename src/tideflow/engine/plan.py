@@ -1,0 +1,80 @@
+"""What would be written: the snapshot compared with what is desired, object by object, by proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tideflow.engine import readiness
+from tideflow.engine.ownership import applied, digest, field_manager, owned
+from tideflow.engine.snapshot import is_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from tideflow.engine.manifests import Key, Manifest
+    from tideflow.engine.records import Record
+    from tideflow.engine.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do with each object.
+
+    ``kept`` are credentials that are there and left alone; ``waiting`` are unchanged ones, not yet ready.
+    """
+
+    created: tuple[Key, ...] = ()
+    changed: tuple[Key, ...] = ()
+    unchanged: tuple[Key, ...] = ()
+    kept: tuple[Key, ...] = ()
+    waiting: tuple[Key, ...] = ()
+    desired: Mapping[Key, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything would be written."""
+        return bool(self.created or self.changed)
+
+
+def compare(
+    manifests: Sequence[Manifest],
+    snapshot: Snapshot,
+    records: Mapping[Key, Record],
+    *,
+    set_name: str,
+    create_once: Collection[Key],
+) -> Plan:
+    """Return what has to be written so that everything is as the manifests say."""
+    manager = field_manager(set_name)
+    created: list[Key] = []
+    changed: list[Key] = []
+    unchanged: list[Key] = []
+    kept: list[Key] = []
+    waiting: list[Key] = []
+    desired = {}
+    for manifest in manifests:
+        key = manifest.key
+        live = snapshot.objects.get(key)
+        if key in create_once:
+            (created if live is None else kept).append(key)
+            continue
+        wanted = desired[key] = digest(manifest.body)
+        if live is None:
+            created.append(key)
+            continue
+        record = records.get(key)
+        proven = (
+            record is not None
+            and record.uid == live["metadata"]["uid"]
+            and record.owned == owned(live, manager)
+            and applied(live) == wanted
+            and "deletionTimestamp" not in live["metadata"]
+        )
+        if not proven:
+            changed.append(key)
+            continue
+        unchanged.append(key)
+        if is_whole(key.group, key.kind) and not readiness.status(live).ready:
+            waiting.append(key)
+    return Plan(tuple(created), tuple(changed), tuple(unchanged), tuple(kept), tuple(waiting), desired)

@@ -1,0 +1,104 @@
+"""What a set remembers of itself in the cluster: of each object, whose digest of ownership was left behind.
+
+Records are ConfigMaps in the namespace ``tideflow``. They are a memory and no truth: one that is gone,
+damaged or foreign only costs an apply.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tideflow.engine.manifests import Key
+from tideflow.engine.ownership import field_manager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tideflow.clients.kubernetes import Kubernetes
+
+NAMESPACE = "tideflow"
+
+_SET_LABEL = "tideflow.dev/set"
+_DATA = "objects"
+_LARGEST = 700_000  # bytes of JSON in one ConfigMap; etcd takes 1.5 MB, the API server 1 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Which object it was when it was applied, by UID, and the digest of the fields that were ours then."""
+
+    uid: str
+    owned: str
+
+
+class Records:
+    """The records of one set, in the order in which its objects were released."""
+
+    def __init__(self, cluster: Kubernetes, set_name: str) -> None:
+        self._cluster = cluster
+        self._set = set_name
+        self._path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+        self._shards: set[str] = set()
+        self._read: dict[Key, Record] = {}
+
+    def read(self) -> dict[Key, Record]:
+        """Return what is remembered; what cannot be read is forgotten."""
+        pages = self._cluster.pages(self._path, query={"labelSelector": f"{_SET_LABEL}={self._set}"})
+        shards = {item["metadata"]["name"]: item for page in pages for item in page["items"] or ()}
+        self._shards = set(shards)
+        self._read = {}
+        for name in sorted(shards, key=lambda name: (len(name), name)):
+            self._read.update(_parsed(shards[name]))
+        return dict(self._read)
+
+    def write(self, records: Mapping[Key, Record]) -> None:
+        """Remember these, and only these; nothing is written if nothing is new."""
+        if list(records.items()) == list(self._read.items()):
+            return
+        manager = field_manager(self._set)
+        if not self._shards:
+            self._cluster.apply(
+                f"/api/v1/namespaces/{NAMESPACE}",
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+                field_manager="tideflow",
+            )
+        written = set()
+        for number, text in enumerate(_shards(records)):
+            name = f"{self._set}-{number}"
+            written.add(name)
+            shard = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": name, "namespace": NAMESPACE, "labels": {_SET_LABEL: self._set}},
+                "data": {_DATA: text},
+            }
+            self._cluster.apply(f"{self._path}/{name}", shard, field_manager=manager)
+        for name in self._shards - written:
+            self._cluster.delete(f"{self._path}/{name}")
+        self._shards, self._read = written, dict(records)
+
+
+def _parsed(shard: Mapping[str, Any]) -> Iterator[tuple[Key, Record]]:
+    try:
+        lines = json.loads(shard["data"][_DATA])
+        yield from [
+            (Key(str(group), str(kind), str(namespace), str(name)), Record(str(uid), str(owned)))
+            for group, kind, namespace, name, uid, owned in lines
+        ]
+    except (KeyError, TypeError, ValueError):
+        return
+
+
+def _shards(records: Mapping[Key, Record]) -> Iterator[str]:
+    lines: list[str] = []
+    size = 0
+    for key, record in records.items():
+        line = json.dumps([key.group, key.kind, key.namespace, key.name, record.uid, record.owned])
+        if lines and size + len(line) > _LARGEST:
+            yield f"[{','.join(lines)}]"
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line) + 1
+    yield f"[{','.join(lines)}]"

@@ -1,0 +1,110 @@
+"""Fields that a manifest ships and a controller then owns: they are left out of what is applied.
+
+Applied, they would be taken from the controller in each run, and each run would be followed by its repair.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from tideflow.engine.manifests import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from tideflow.engine.manifests import Manifest
+
+SCALABLE = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
+
+
+def yielded(manifest: Manifest, scaled: Collection[Key]) -> dict[str, Any]:
+    """Return the manifest's object without what controllers own.
+
+    ``scaled`` are the workloads that a HorizontalPodAutoscaler scales.
+    """
+    rule = _RULES.get(manifest.key.kind)
+    body = rule(manifest.body) if rule else manifest.body
+    if manifest.key in scaled:
+        # The autoscaler sets the number of replicas by load.
+        body = _changed(body, "spec", lambda spec: _without(spec, "replicas"))
+    return body
+
+
+def scale_targets(autoscalers: Iterable[Mapping[str, Any]]) -> set[Key]:
+    """Return the workloads that the HorizontalPodAutoscalers scale."""
+    return {
+        Key(
+            target["apiVersion"].rpartition("/")[0] if "apiVersion" in target else "",
+            target["kind"],
+            autoscaler["metadata"].get("namespace", ""),
+            target["name"],
+        )
+        for autoscaler in autoscalers
+        if (target := autoscaler["spec"]["scaleTargetRef"])
+    }
+
+
+def _webhook_configuration(body: dict[str, Any]) -> dict[str, Any]:
+    """Leave the CA bundle to who serves the webhook, and rules to who registers its own (as Knative does)."""
+
+    def webhook(found: dict[str, Any]) -> dict[str, Any]:
+        if not found.get("rules"):
+            found = _without(found, "rules")
+        return _changed(found, "clientConfig", _without_placeholder)
+
+    return _changed(body, "webhooks", lambda webhooks: [webhook(found) for found in webhooks])
+
+
+def _definition(body: dict[str, Any]) -> dict[str, Any]:
+    """Leave the CA bundle of a conversion webhook to who serves it."""
+
+    def conversion(found: dict[str, Any]) -> dict[str, Any]:
+        return _changed(
+            found, "webhook", lambda webhook: _changed(webhook, "clientConfig", _without_placeholder)
+        )
+
+    return _changed(body, "spec", lambda spec: _changed(spec, "conversion", conversion))
+
+
+def _api_service(body: dict[str, Any]) -> dict[str, Any]:
+    """Leave the CA bundle of an aggregated API to who serves it."""
+    return _changed(body, "spec", _without_placeholder)
+
+
+def _cluster_role(body: dict[str, Any]) -> dict[str, Any]:
+    """Leave the rules of an aggregated ClusterRole to the controller that collects them."""
+    return _without(body, "rules") if body.get("aggregationRule") else body
+
+
+_RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "APIService": _api_service,
+    "ClusterRole": _cluster_role,
+    "CustomResourceDefinition": _definition,
+    "MutatingWebhookConfiguration": _webhook_configuration,
+    "ValidatingWebhookConfiguration": _webhook_configuration,
+}
+
+
+def _without_placeholder(client: dict[str, Any]) -> dict[str, Any]:
+    """Drop a CA bundle that is not one: empty, or a blank line in base64."""
+    bundle = client.get("caBundle")
+    if bundle is None and "caBundle" not in client:
+        return client
+    try:
+        certificate = base64.b64decode(bundle or "")
+    except (binascii.Error, TypeError, ValueError):
+        return client
+    return client if b"CERTIFICATE" in certificate else _without(client, "caBundle")
+
+
+def _without(mapping: dict[str, Any], field: str) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name != field}
+
+
+def _changed(mapping: dict[str, Any], field: str, change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the mapping with one value changed, the same mapping where it has none."""
+    if not mapping.get(field):
+        return mapping
+    return {**mapping, field: change(mapping[field])}
