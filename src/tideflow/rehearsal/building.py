@@ -46,17 +46,17 @@ def binaries(progress: Callable[[str], None]) -> Path:
     finished = cache / digest()
     if not _missing(finished):
         return finished
+    busy = "another tideflow is compiling the control plane; waiting for it"
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        with locked(cache / "lock", lambda: progress(busy)) as lock:
+            if _missing(finished):
+                _build(finished, lock, progress)
     except OSError as error:
         raise RehearsalError(
-            f"the folder {cache} cannot be made: {error.strerror}",
-            hint=f"make it writable, or name a folder of ready programs in {OVERRIDE}",
+            f"the folder {cache} cannot be used: {error.strerror}",
+            hint=f"make it writable, with 4 GB free, or name a folder of ready programs in {OVERRIDE}",
         ) from error
-    busy = "another tideflow is compiling the control plane; waiting for it"
-    with locked(cache / "lock", lambda: progress(busy)) as lock:
-        if _missing(finished):
-            _build(finished, lock, progress)
     return finished
 
 

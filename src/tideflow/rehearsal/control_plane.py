@@ -8,7 +8,7 @@ import re
 import shutil
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -121,10 +121,10 @@ class ControlPlane:
             how = launches(settings)
             wanted = [name for name in NAMES if stand_ins or name != "stand-ins"]
             due = [name for name in wanted if not self._is_current(how[name], state)]
+            self._stop([name for name in NAMES if name in due or name not in wanted])
             state.fingerprints = {name: how[name].fingerprint for name in wanted}
             write_private(self._state_file, json.dumps(asdict(state)))
             try:
-                self._stop(due)
                 self._start(due, wanted, how, progress)
             except BaseException:
                 self._stop(due, timeout=1.0)
@@ -180,11 +180,18 @@ class ControlPlane:
     def _state(self) -> _State | None:
         return _State.load(self._state_file)
 
-    def _locked(
-        self, progress: Callable[[str], None] = lambda _: None
-    ) -> contextlib.AbstractContextManager[int]:
+    @contextlib.contextmanager
+    def _locked(self, progress: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """Let nobody else start or stop the cluster; say so in our words if its folder cannot be used."""
         busy = "the control plane is being started or stopped by somebody else; waiting"
-        return locked(self.folder / "lock", lambda: progress(busy))
+        try:
+            with locked(self.folder / "lock", lambda: progress(busy)):
+                yield
+        except OSError as error:
+            raise RehearsalError(
+                f"the folder {self.folder} of a control plane cannot be used: {error.strerror}",
+                hint="make it writable, with some space left, and try again",
+            ) from error
 
     def _process(self, name: str) -> Background:
         return Background(self.folder, name)

@@ -91,5 +91,5 @@ def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv(building.OVERRIDE, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".cache").write_text("")
-    with pytest.raises(RehearsalError, match="cannot be made"):
+    with pytest.raises(RehearsalError, match="cannot be used"):
         building.binaries(print)
