@@ -246,7 +246,8 @@ class ControlPlane:
                 if not (process := self._process(name)).running:
                     raise RehearsalError(
                         f"{name} stopped: {_essence(process.tail(40))}",
-                        hint=f"see {process.log}",
+                        hint=f"see {process.log}, and try again; to begin anew, run `tideflow rehearsal stop`"
+                        f" and remove {self.folder}",
                     )
             if ready():
                 return
