@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tideflow.engine import graph, webhooks
+from tideflow.engine.manifests import Key, load
 from tideflow.vendoring import patching, pins, splitting
 
 VENDORED = Path(__file__).parents[3] / "vendored"
@@ -54,3 +56,29 @@ def test_namespaces_are_its_own_or_always_there(manifests: dict[str, splitting.M
     made = {manifest.name for manifest in manifests.values() if manifest.content["kind"] == "Namespace"}
     used = {manifest.namespace for manifest in manifests.values()}
     assert used == made | {"", "kube-system"}
+
+
+def test_its_objects_wait_for_all_that_a_release_makes_them_wait_for() -> None:
+    """No circle; and the last in the chain waits, in the end, for injector, certificate and CA bundle."""
+    manifests = load(SAMPLE)
+    builtin = {"Deployment": "deployments", "DaemonSet": "daemonsets"}
+    world = graph.World(
+        namespaces={"kube-system": {}},
+        configurations=(),
+        plurals={("apps", kind): (plural, True) for kind, plural in builtin.items()},
+    )
+    needs = graph.needs(manifests, world)
+    kinds = {type(need).__name__ for wanted in needs.values() for need in wanted}
+    assert kinds == {"Written", "Ready", "Webhook"}
+
+    controller = Key("apps", "Deployment", "kubeflow", "pvcviewer-controller-manager")
+    viewer = Key("kubeflow.org", "PVCViewer", "kubeflow", "mysql")
+    certificate = Key("cert-manager.io", "Certificate", "kubeflow", "pvcviewer-serving-cert")
+    called = {
+        key: {need.owner.name for need in wanted if isinstance(need, webhooks.Webhook)}
+        for key, wanted in needs.items()
+    }
+    assert called[controller] == {"istio-sidecar-injector"}
+    assert called[certificate] == {"cert-manager-webhook"}
+    assert "pvcviewer-validating-webhook-configuration" in called[viewer]
+    assert called[Key("apps", "Deployment", "istio-system", "istiod")] == set()
