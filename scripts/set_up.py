@@ -39,11 +39,10 @@ def main(arguments: list[str]) -> int:
             return status
     if control_plane:
         # A rehearsal's programs may need uv, to install a Go compiler.
-        environment = {
-            **os.environ,
-            "PATH": f"{OWN_UV.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        }
-        return _run(VENV / "bin" / "python", PROJECT / "scripts" / "build_control_plane.py", env=environment)
+        path = os.pathsep.join((str(OWN_UV.parent), os.environ.get("PATH", os.defpath)))
+        command = (str(VENV / "bin" / "python"), str(PROJECT / "scripts" / "build_control_plane.py"))
+        # In our place: it has time to clean up when it is interrupted.
+        os.execve(command[0], command, os.environ | {"PATH": path})  # noqa: S606 - Python
     return 0
 
 
