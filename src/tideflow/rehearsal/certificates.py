@@ -34,7 +34,7 @@ class Authority:
         certificate_file, key_file = folder / "ca.crt", folder / "ca.key"
         # The certificate is written last: without it, the key was left by a start that was interrupted.
         if not certificate_file.exists():
-            authority = cls._create(name)
+            authority = cls.new(name)
             private_folder(folder)
             write_private(key_file, key_pem(authority.key))
             write_private(certificate_file, authority.certificate)
@@ -49,7 +49,8 @@ class Authority:
         return cls(certificate, key)
 
     @classmethod
-    def _create(cls, name: str) -> Self:
+    def new(cls, name: str) -> Self:
+        """Return a new authority of that name, which is kept nowhere."""
         key = new_key()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = (
@@ -66,6 +67,11 @@ class Authority:
     def certificate(self) -> str:
         """The authority's certificate, PEM: what has to be trusted to trust what it issues."""
         return _pem(self._certificate)
+
+    @property
+    def private_key(self) -> str:
+        """The authority's private key, PEM."""
+        return key_pem(self.key)
 
     def issue(
         self,

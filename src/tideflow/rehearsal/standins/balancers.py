@@ -1,0 +1,98 @@
+"""Load balancers: addresses for Services, as the cloud controller gives them, and for nginx's Ingresses."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from tideflow.rehearsal.standins.world import Pass
+
+if TYPE_CHECKING:
+    from tideflow.rehearsal.standins.world import World
+
+_SERVICE = ("", "Service")
+_INGRESS = ("networking.k8s.io", "Ingress")
+_CLASS = ("networking.k8s.io", "IngressClass")
+_SLICE = ("discovery.k8s.io", "EndpointSlice")
+
+_DELAY = 2.0  # seconds; the real one takes minutes
+_NGINX = "k8s.io/ingress-nginx"
+
+
+def _addresses(world: World) -> float | None:
+    """Give each Service of type LoadBalancer its address, a moment after it was made."""
+    again: float | None = None
+    for service in world.all(*_SERVICE):
+        state = (service.get("status") or {}).get("loadBalancer") or {}
+        if service["spec"].get("type") != "LoadBalancer" or state.get("ingress"):
+            continue
+        made = dt.datetime.fromisoformat(service["metadata"]["creationTimestamp"])
+        left = _DELAY - (dt.datetime.now(dt.UTC) - made).total_seconds()
+        if left > 0:
+            again = min(left, again or left)
+            continue
+        _tell(world, service, "EnsuringLoadBalancer", "Ensuring load balancer")
+        world.cluster.patch(
+            world.path(service, *_SERVICE) + "/status",
+            {"status": {"loadBalancer": {"ingress": [{"ip": address(service), "ipMode": "VIP"}]}}},
+            query={"fieldManager": "digitalocean-cloud-controller-manager"},
+        )
+        _tell(world, service, "EnsuredLoadBalancer", "Ensured load balancer")
+    return again
+
+
+def address(service: dict[str, Any]) -> str:
+    """Return the same address for a Service each time, out of what RFC 5737 keeps for documentation."""
+    digest = hashlib.sha256(service["metadata"]["uid"].encode()).digest()
+    return f"203.0.113.{digest[0] % 254 + 1}"
+
+
+def _tell(world: World, service: dict[str, Any], reason: str, message: str) -> None:
+    metadata = service["metadata"]
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    event = {
+        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+        },
+        "reason": reason,
+        "message": message,
+        "type": "Normal",
+        "source": {"component": "service-controller"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    world.cluster.post(f"/api/v1/namespaces/{metadata['namespace']}/events", event)
+
+
+def _ingresses(world: World) -> None:
+    """Say in each Ingress of nginx where nginx is reached, while its controller runs."""
+    classes = {
+        found["metadata"]["name"] for found in world.all(*_CLASS) if found["spec"].get("controller") == _NGINX
+    }
+    reached = [
+        entry
+        for service in world.all(*_SERVICE)
+        if (service["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == "ingress-nginx"
+        and any(world.endpoints(service["metadata"]["namespace"], service["metadata"]["name"]))
+        for entry in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    ]
+    wanted = [{"ip": entry["ip"]} for entry in reached]
+    for ingress in world.all(*_INGRESS):
+        state = ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress")
+        if wanted and ingress["spec"].get("ingressClassName") in classes and state != wanted:
+            world.cluster.patch(
+                world.path(ingress, *_INGRESS) + "/status",
+                {"status": {"loadBalancer": {"ingress": wanted}}},
+                query={"fieldManager": "nginx-ingress-controller"},
+            )
+
+
+BALANCERS = Pass("load balancers", (_SERVICE,), _addresses)
+INGRESSES = Pass("ingresses", (_SERVICE, _INGRESS, _CLASS, _SLICE), _ingresses)

@@ -1,0 +1,211 @@
+"""cert-manager: Issuers get ready, Certificates become Secrets, its webhook has a certificate of its own.
+
+Only while cert-manager's own pods run. Issuers are self-signed or a CA in a Secret; others stay unready.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tideflow.errors import RehearsalError
+from tideflow.rehearsal.certificates import Authority
+from tideflow.rehearsal.standins.world import Pass
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tideflow.rehearsal.standins.world import World
+
+NAMESPACE = "cert-manager"
+WEBHOOK_SECRET = "cert-manager-webhook-ca"  # noqa: S105 - the Secret's name
+
+_GROUP = "cert-manager.io"
+_ISSUERS = ((_GROUP, "Issuer"), (_GROUP, "ClusterIssuer"))
+_CERTIFICATE = (_GROUP, "Certificate")
+_SECRET = ("", "Secret")
+_DEPLOYMENT = ("apps", "Deployment")
+_MANAGER = "cert-manager-certificates-issuing"
+
+
+def _issuers(world: World) -> None:
+    if not world.runs(NAMESPACE, "cert-manager"):
+        return
+    for type_ in _ISSUERS:
+        for issuer in world.all(*type_):
+            problem = _problem(world, issuer)
+            _say_ready(
+                world,
+                issuer,
+                type_,
+                "IsReady" if not problem else "ErrInitIssuer",
+                problem or "the issuer is ready",
+                ready=not problem,
+            )
+
+
+def _problem(world: World, issuer: Mapping[str, Any]) -> str:
+    if "selfSigned" in issuer["spec"]:
+        return ""
+    if "ca" in issuer["spec"]:
+        return "" if _authority(world, issuer) else "the Secret with the CA is not there"
+    return "the rehearsal stands in for self-signed issuers and for CAs only"
+
+
+def _certificates(world: World) -> None:
+    if not world.runs(NAMESPACE, "cert-manager"):
+        return
+    for certificate in world.all(*_CERTIFICATE):
+        metadata, spec = certificate["metadata"], certificate["spec"]
+        secret = world.get(*_SECRET, metadata["namespace"], spec["secretName"])
+        if secret is None or not (secret.get("data") or {}).get("tls.crt"):
+            issued = _issue(world, certificate)
+            if issued is None:
+                continue
+            _write_secret(world, certificate, issued)
+        _say_ready(
+            world, certificate, _CERTIFICATE, "Ready", "the certificate is up to date", ready=True, revision=1
+        )
+
+
+def _issue(world: World, certificate: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what the Secret is to hold, or None while the issuer is not ready."""
+    metadata, spec = certificate["metadata"], certificate["spec"]
+    reference = spec["issuerRef"]
+    kind = reference.get("kind", "Issuer")
+    namespace = metadata["namespace"] if kind == "Issuer" else ""
+    issuer = world.get(_GROUP, kind, namespace, reference["name"])
+    if issuer is None or not _is_ready(issuer):
+        return None
+    name = spec.get("commonName") or next(iter(spec.get("dnsNames") or ()), metadata["name"])
+    if "selfSigned" in issuer["spec"]:
+        # A certificate that signs itself is trusted by itself: one CA for it alone serves as both.
+        authority = Authority.new(name)
+    else:
+        found = _authority(world, issuer)
+        if found is None:
+            return None
+        authority = found
+    issued, key = authority.issue(
+        name[:64], dns_names=spec.get("dnsNames") or (), addresses=spec.get("ipAddresses") or ()
+    )
+    if spec.get("isCA") and "selfSigned" in issuer["spec"] and not spec.get("dnsNames"):
+        issued, key = authority.certificate, authority.private_key
+    return {"tls.crt": issued, "tls.key": key, "ca.crt": authority.certificate}
+
+
+def _authority(world: World, issuer: Mapping[str, Any]) -> Authority | None:
+    """Return the CA of an issuer that has one in a Secret."""
+    namespace = issuer["metadata"].get("namespace", NAMESPACE)
+    secret = world.get(*_SECRET, namespace, issuer["spec"]["ca"]["secretName"])
+    data = (secret or {}).get("data") or {}
+    if "tls.crt" not in data or "tls.key" not in data:
+        return None
+    try:
+        key = serialization.load_pem_private_key(base64.b64decode(data["tls.key"]), password=None)
+        certificate = x509.load_pem_x509_certificate(base64.b64decode(data["tls.crt"]))
+    except (ValueError, TypeError) as error:
+        raise RehearsalError(f"the CA of {issuer['metadata']['name']} is not usable") from error
+    return Authority(certificate, key) if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _webhook(world: World) -> None:
+    """Make the Secret with the CA of cert-manager's own webhook, as the webhook does when it starts."""
+    if not world.runs(NAMESPACE, "cert-manager-webhook"):
+        return
+    if world.get(*_SECRET, NAMESPACE, WEBHOOK_SECRET) is None:
+        authority = Authority.new("cert-manager-webhook-ca")
+        _apply_secret(
+            world,
+            NAMESPACE,
+            WEBHOOK_SECRET,
+            {
+                "tls.crt": authority.certificate,
+                "tls.key": authority.private_key,
+                "ca.crt": authority.certificate,
+            },
+            annotations={"cert-manager.io/allow-direct-injection": "true"},
+            manager="webhook",
+        )
+
+
+def _write_secret(world: World, certificate: Mapping[str, Any], issued: Mapping[str, str]) -> None:
+    metadata, spec = certificate["metadata"], certificate["spec"]
+    _apply_secret(
+        world,
+        metadata["namespace"],
+        spec["secretName"],
+        issued,
+        annotations={
+            "cert-manager.io/certificate-name": metadata["name"],
+            "cert-manager.io/issuer-name": spec["issuerRef"]["name"],
+        },
+        manager=_MANAGER,
+    )
+
+
+def _apply_secret(
+    world: World,
+    namespace: str,
+    name: str,
+    texts: Mapping[str, str],
+    *,
+    annotations: Mapping[str, str],
+    manager: str,
+) -> None:
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {"name": name, "namespace": namespace, "annotations": annotations},
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()},
+    }
+    world.cluster.apply(f"/api/v1/namespaces/{namespace}/secrets/{name}", body, field_manager=manager)
+
+
+def _is_ready(found: Mapping[str, Any]) -> bool:
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _say_ready(
+    world: World,
+    found: dict[str, Any],
+    type_: tuple[str, str],
+    reason: str,
+    message: str,
+    *,
+    ready: bool,
+    revision: int | None = None,
+) -> None:
+    wanted = "True" if ready else "False"
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    if any(each["type"] == "Ready" and each["status"] == wanted for each in conditions):
+        return
+    status: dict[str, Any] = {
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": wanted,
+                "reason": reason,
+                "message": message,
+                "lastTransitionTime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "observedGeneration": found["metadata"].get("generation", 1),
+            }
+        ]
+    }
+    if revision is not None:
+        status["revision"] = revision
+    world.cluster.patch(
+        world.path(found, *type_) + "/status", {"status": status}, query={"fieldManager": _MANAGER}
+    )
+
+
+ISSUERS = Pass("issuers", (*_ISSUERS, _SECRET, _DEPLOYMENT), _issuers)
+CERTIFICATES = Pass("certificates", (_CERTIFICATE, *_ISSUERS, _SECRET, _DEPLOYMENT), _certificates)
+WEBHOOK = Pass("cert-manager's webhook", (_SECRET, _DEPLOYMENT), _webhook)
