@@ -223,9 +223,7 @@ def _placed(manifest: Manifest, resources: Resources, definitions: dict[tuple[st
     if namespaced and not key.namespace:
         return manifest.in_namespace("default")
     if not namespaced and key.namespace:
-        raise ManifestError(
-            f"{key} names a namespace, but {key.kind} is in none", hint=f"correct {manifest.origin}"
-        )
+        return manifest.in_namespace("")  # the server ignores it, and so does kubectl
     return manifest
 
 

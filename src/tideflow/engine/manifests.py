@@ -53,8 +53,10 @@ class Manifest:
     origin: str
 
     def in_namespace(self, namespace: str) -> Manifest:
-        """Return the same manifest in a namespace, for one that named none."""
-        metadata = {**self.body["metadata"], "namespace": namespace}
+        """Return the same manifest in the namespace it belongs to; in none, if that is empty."""
+        metadata = {name: value for name, value in self.body["metadata"].items() if name != "namespace"}
+        if namespace:
+            metadata["namespace"] = namespace
         return replace(
             self, key=replace(self.key, namespace=namespace), body={**self.body, "metadata": metadata}
         )

@@ -73,7 +73,7 @@ class Observed:
         manifest = self._manifests[key]
         if not watched(manifest):
             return READY if key in self.written else _UNSEEN
-        if self._version.get(key, -1) < self._wanted_version.get(key, 0):
+        if self._version.get(key, -1) < self._wanted_version.get(key, -1):
             return Status(ready=False, why="its change has not been seen yet")
         found = self._status.get(key, _UNSEEN)
         if key.kind == _DEFINITION and (found.ready or key not in self._status):

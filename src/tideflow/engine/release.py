@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, Queue
@@ -38,6 +39,7 @@ WRITERS = 8
 """Writes at once; more do not make a control plane of this size faster."""
 
 _TICK = 0.5  # seconds without news after which the clock is looked at
+_MOMENT = 0.1  # seconds, while only time is missing
 _DISCOVERY = 0.3  # seconds between two looks at discovery, which cannot be watched
 _LINE = 1.0  # seconds between two live lines
 _TRIES = 6
@@ -102,6 +104,8 @@ class Release:
         self._pending = {key for key in manifests if key in {*plan.created, *plan.changed}}
         self._scope = [key for key in manifests if key in self._pending or key in plan.waiting]
         self._in_flight: set[Key] = set()
+        self._tries: Counter[Key] = Counter()
+        self._due: dict[Key, float] = {}
         self._outcome = Outcome()
         self._started = time.monotonic()
         self._said_at = self._discovered_at = self._started
@@ -130,6 +134,8 @@ class Release:
         for key in self._manifests:
             if key not in self._pending or key in self._in_flight:
                 continue
+            if self._due.get(key, 0.0) > time.monotonic():
+                continue
             lost = next((cause for need in self._needs[key] if (cause := self._lost(need))), None)
             if lost is not None:
                 self._pending.discard(key)
@@ -149,19 +155,11 @@ class Release:
         return None
 
     def _write(self, key: Key) -> None:
-        """Write one object, in a thread of the pool."""
-        answer = error = None
-        for attempt in range(_TRIES):
-            try:
-                answer, error = self._write_once(key), None
-                break
-            except KubernetesError as refused:
-                error = refused
-                if not _is_passing(refused):
-                    break
-                pause = refused.retry_after or random.uniform(0.5, 1.5) * 2**attempt / 4  # noqa: S311 - no secret
-                time.sleep(pause)
-        self._queue.put(_Wrote(key, answer, error))
+        """Write one object, in a thread of the pool, and report to the loop."""
+        try:
+            self._queue.put(_Wrote(key, self._write_once(key), None))
+        except KubernetesError as error:
+            self._queue.put(_Wrote(key, None, error))
 
     def _write_once(self, key: Key) -> dict[str, Any]:
         manifest = self._manifests[key]
@@ -190,7 +188,7 @@ class Release:
     def _take_in(self) -> None:
         """Wait for news, and take in all there is."""
         try:
-            news = self._queue.get(timeout=_TICK if self._in_flight or not self._settling() else 0.1)
+            news = self._queue.get(timeout=_TICK if self._in_flight or not self._settling() else _MOMENT)
             while True:
                 if isinstance(news, _Wrote):
                     self._wrote(news)
@@ -212,9 +210,16 @@ class Release:
 
     def _wrote(self, news: _Wrote) -> None:
         self._in_flight.discard(news.key)
+        if news.error is not None:
+            self._tries[news.key] += 1
+            if _is_passing(news.error) and self._tries[news.key] < _TRIES:
+                # Spread, so that what failed together is not tried together.
+                pause = news.error.retry_after or random.uniform(0.5, 1.5) * 2 ** self._tries[news.key] / 4  # noqa: S311
+                self._due[news.key] = time.monotonic() + pause
+                return
+            self._outcome.failed[news.key] = str(news.error)
         self._pending.discard(news.key)
         if news.answer is None:
-            self._outcome.failed[news.key] = str(news.error)
             return
         metadata = news.answer["metadata"]
         self.observed.wrote(news.key, metadata.get("resourceVersion", ""))
@@ -292,7 +297,7 @@ class Release:
     def _why_pending(self, key: Key) -> str:
         unmet = [need for need in self._needs[key] if not self.observed.met(need)]
         if not unmet:
-            return "was not written in time"
+            return "is being written"
         first = unmet[0]
         why = f", and {self.observed.why_unserved(first)}" if isinstance(first, Webhook) else ""
         return f"waits for {first}{why}"
