@@ -17,7 +17,14 @@ def test_they_go_one_way(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["cli", "connectors.inventory", "connectors.doks", "connectors.kubeconfig", "operations.running"],
+    [
+        "cli",
+        "connectors.inventory",
+        "connectors.doks",
+        "connectors.kubeconfig",
+        "connectors.rehearsal",
+        "operations.running",
+    ],
 )
 def test_starting_up_is_light(module: str) -> None:
     """Libraries that take long to import wait until somebody calls for them."""
