@@ -1,7 +1,7 @@
 """The vendored Kubeflow base: hundreds of objects, each written as soon as what it needs is there."""
 
 from tideflow.operations import kubeflow
-from tideflow.operations.running import promise, require_cluster, settings
+from tideflow.operations.running import BASE, promise, require_cluster, settings
 
 require_cluster()
 
@@ -12,4 +12,4 @@ kubeflow.base(
     timeout=settings().timeout_seconds,
 )
 
-promise(kubeflow.BASE)
+promise(BASE)

@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import datetime as dt
 import functools
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyinfra import host
 
-from tideflow.clients.waiting import wait_for
 from tideflow.connectors.platform import CLUSTER
-from tideflow.engine import readiness
 from tideflow.engine.applying import StatedGate
-from tideflow.engine.manifests import Key, load
-from tideflow.errors import KubernetesError, SettingError, VendoringError
-from tideflow.facts.kubernetes import Object
-from tideflow.operations import passwords
-from tideflow.operations.credentials import ORIGIN, Credentials
+from tideflow.engine.manifests import load
+from tideflow.errors import SettingError, VendoringError
+from tideflow.operations.auth import PASSWORDS, password_shown
+from tideflow.operations.credentials import Credentials
 from tideflow.operations.digitalocean import INGRESS_NGINX, balancer_address
 from tideflow.operations.kubernetes import application
-from tideflow.operations.running import (
-    announce,
-    change,
-    executing,
-    operation,
-    platform,
-    promised,
-    refusing,
-    require,
-    settings,
-)
+from tideflow.operations.live import secret, shown
+from tideflow.operations.running import BASE, RUN, executing, operation, platform, refusing, require, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Generator
 
     from pyinfra.api import FunctionCommand
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.platform import PlatformConnector
-    from tideflow.operations.passwords import Password
-
-BASE = "the Kubeflow base"
-"""What ``base`` makes, as a promise to later steps."""
 
 SET = "kubeflow-base"
 
 PINS = Path("vendored/kubeflow.toml")
 VENDORED = Path("vendored/kubeflow")
 SAMPLE = Path("vendored/sample")
-
-_NOT_FOUND = 404
-_RUN = "pyinfra inventory.py deploys"
-_DEX = Key(group="apps", kind="Deployment", namespace="auth", name="dex")
-_PASSWORDS = Key(group="", kind="Secret", namespace="auth", name="dex-passwords")
-_HASH = "DEX_USER_PASSWORD"
-_MANAGER = "tideflow-kubeflow-auth"
-_SET_AT = "tideflow.dev/password-set-at"
-"""The annotation in which Secret and Dex's pods agree once Dex has started with the hash."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,92 +112,13 @@ def base(*, source: Source, email: str, timeout: float) -> Generator[FunctionCom
         timeout=timeout,
         create_once=credentials.keys,
         gates=gates,
-        before=lambda plan: credentials.fill(plan.created, functools.partial(_secret, target)),
+        before=lambda plan: credentials.fill(plan.created, functools.partial(secret, target)),
     )
 
 
 def require_base() -> None:
     """End the run unless the base is there, or an earlier step of this run makes it."""
-    require(BASE, there=lambda: _shown(_PASSWORDS), made_by="kubeflow_base.py")
-
-
-@refusing
-def chosen_password() -> Password | None:
-    """Return the password to set, asking for it where that is needed; None keeps the one that is live."""
-    target, anew = platform(), settings().change_password
-    if not anew and _annotations(_shown(_PASSWORDS)).get(ORIGIN) == "chosen":
-        return None
-    return passwords.ask(
-        settings().email, rehearsal_file=passwords_file(target) if target.rehearsal else None, anew=anew
-    )
-
-
-@operation
-def password(*, password: Password | None, timeout: float) -> Generator[FunctionCommand]:
-    """Have Dex know the password, and no other; None keeps the one that was chosen before.
-
-    Dex is restarted if, and only if, it started with another. ``timeout`` is in seconds.
-    """
-    target, email = platform(), settings().email
-    secret = _secret(target, _PASSWORDS)
-    if secret is None:
-        if executing() or not promised(BASE):
-            raise SettingError(f"{BASE} is not there yet", hint=f"run first: {_RUN}/kubeflow_base.py")
-        announce(f"set the password of {email}, and restart Dex")
-        yield change(lambda _: None)  # Never run: by then there is a Secret.
-        return
-    live = base64.b64decode((secret.get("data") or {}).get(_HASH, "")).decode()
-    kept = password is None or password.matches(live)
-    template = (_shown(_DEX) or {}).get("spec", {}).get("template", {})
-    set_at = _annotations(secret).get(_SET_AT)
-    if kept and set_at and _annotations(template).get(_SET_AT) == set_at:
-        _note_other_password(live)
-        host.noop(f"the password of {email} is as it was chosen")
-        return
-    announce(f"set the password of {email}, and restart Dex")
-    hashed = live if kept or password is None else password.hash()
-    yield change(functools.partial(_set_password, target, hashed, timeout=timeout))
-
-
-def _note_other_password(live: str) -> None:
-    given = passwords.from_environment()
-    if given is not None and not given.matches(live):
-        host.log(
-            f"{passwords.VARIABLE} is not the password that was chosen before, which stays; "
-            "to change it, add --data change_password=true"
-        )
-
-
-def _set_password(
-    target: PlatformConnector, hashed: str, live: Callable[[str], None], *, timeout: float
-) -> None:
-    """Write the hash, then restart Dex; killed in between, the next run sees that they do not agree."""
-    cluster = target.kubernetes()
-    if cluster is None:
-        raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {_RUN}/cluster.py")
-    set_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-    secret = _partial("v1", _PASSWORDS, {ORIGIN: "chosen", _SET_AT: set_at})
-    secret["data"] = {_HASH: base64.b64encode(hashed.encode()).decode()}
-    cluster.apply(_path(cluster, _PASSWORDS), secret, field_manager=_MANAGER)
-    deployment = _partial("apps/v1", _DEX, {})
-    deployment["spec"] = {"template": {"metadata": {"annotations": {_SET_AT: set_at}}}}
-    cluster.apply(_path(cluster, _DEX), deployment, field_manager=_MANAGER)
-    wait_for(
-        cluster,
-        _path(cluster, _DEX).rpartition("/")[0],
-        functools.partial(_rolled_out, set_at=set_at),
-        what="Dex to start with the new password",
-        timeout=timeout,
-        progress=live,
-    )
-
-
-def _rolled_out(deployment: Any, *, set_at: str) -> bool | None:
-    if deployment["metadata"]["name"] != _DEX.name:
-        return None
-    if _annotations(deployment["spec"]["template"]).get(_SET_AT) != set_at:
-        return None
-    return True if readiness.status(deployment).ready else None
+    require(BASE, there=lambda: shown(PASSWORDS), made_by="kubeflow_base.py")
 
 
 @operation
@@ -235,78 +130,28 @@ def status() -> Generator[FunctionCommand]:
     target = platform()
     cluster = target.kubernetes()
     if cluster is None:
-        raise SettingError(f"{CLUSTER} {target.platform} does not run", hint=f"run first: {_RUN}/cluster.py")
+        raise SettingError(f"{CLUSTER} {target.platform} does not run", hint=f"run first: {RUN}/cluster.py")
     target.closing = list(_closing(target, cluster))
 
 
 def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
     pods = [pod for page in cluster.pages("/api/v1/pods") for pod in page["items"]]
     running = sum(pod.get("status", {}).get("phase") in {"Running", "Succeeded"} for pod in pods)
-    kubeconfig = f"--kubeconfig {target.kubeconfig}"
+    programs = _programs()
     yield f"--> {target.platform}: {running} of {len(pods)} pods are running"
-    yield f"    Name       http://{settings().hostname}"
+    yield f"    Name        http://{settings().hostname}"
     if address := balancer_address(target, INGRESS_NGINX):
-        yield f"    Address    {address} (the load balancer's)"
-    yield f"    User       {settings().email}"
-    yield f"    Password   {_password_shown(target)}"
-    yield f"    Kubeconfig {target.kubeconfig}"
-    yield f"    Look round uv run kubectl {kubeconfig} get pods --all-namespaces"
-    yield f"    Repair     uv run pyinfra -y inventory.py {_RUN.rpartition(' ')[2]}/all.py, or one step of it"
+        yield f"    Address     {address} (the load balancer's)"
+    yield f"    User        {settings().email}"
+    yield f"    Password    {password_shown(target)}"
+    yield f"    Kubeconfig  {target.kubeconfig}"
+    yield f"    Look round  {programs}kubectl --kubeconfig {target.kubeconfig} get pods --all-namespaces"
+    yield f"    Run again   {programs}pyinfra -y inventory.py deploys/all.py, or one step alone"
     if target.rehearsal:
-        yield "    Stop       make stop (and make rehearse goes on from there)"
+        yield "    Stop        make stop, after which the same run goes on with what is there"
 
 
-def _password_shown(target: PlatformConnector) -> str:
-    """Return a password that a rehearsal generated; one that a person chose is known to that person only."""
-    secret = _secret(target, _PASSWORDS)
-    if target.rehearsal and secret is not None:
-        generated = passwords.generated_before(passwords_file(target))
-        live = base64.b64decode((secret.get("data") or {}).get(_HASH, "")).decode()
-        if generated is not None and generated.matches(live):
-            return f"{generated.text} (made for this rehearsal)"
-    return "the one that was chosen (another: --data change_password=true)"
-
-
-def passwords_file(target: PlatformConnector) -> Path:
-    """Return where a rehearsal keeps the password it made, with mode 0600."""
-    return target.folder / "password"
-
-
-def _shown(key: Key) -> dict[str, Any] | None:
-    """Return a live object as a fact, without a Secret's data, or None."""
-    found: dict[str, Any] | None = host.get_fact(
-        Object, group=key.group, kind=key.kind, namespace=key.namespace, object_name=key.name
-    )
-    return found
-
-
-def _secret(target: PlatformConnector, key: Key) -> dict[str, Any] | None:
-    """Return a live Secret with its data, which no fact carries, or None."""
-    cluster = target.kubernetes()
-    if cluster is None:
-        return None
-    try:
-        found: dict[str, Any] = cluster.get(f"/api/v1/namespaces/{key.namespace}/secrets/{key.name}")
-    except KubernetesError as error:
-        if error.status == _NOT_FOUND:
-            return None
-        raise
-    return found
-
-
-def _path(cluster: Kubernetes, key: Key) -> str:
-    resource = cluster.resources().of_kind(key.group, key.kind)
-    assert resource is not None, "Secrets and Deployments are always served"  # noqa: S101 - for the types
-    return resource.path(key.namespace, key.name)
-
-
-def _partial(api_version: str, key: Key, annotations: dict[str, str]) -> dict[str, Any]:
-    return {
-        "apiVersion": api_version,
-        "kind": key.kind,
-        "metadata": {"name": key.name, "namespace": key.namespace, "annotations": annotations},
-    }
-
-
-def _annotations(found: Mapping[str, Any] | None) -> Mapping[str, str]:
-    return (found or {}).get("metadata", {}).get("annotations") or {}
+def _programs() -> str:
+    """Return what to put before the name of a program of ours: its folder, if that is below this one."""
+    folder = Path(sys.executable).parent
+    return f"{folder.relative_to(Path.cwd())}/" if folder.is_relative_to(Path.cwd()) else ""

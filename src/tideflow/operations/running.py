@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
     from tideflow.connectors.settings import Settings
 
+BASE = "the Kubeflow base"
+"""What ``deploys/kubeflow_base.py`` makes, as a promise to later steps."""
+
+RUN = "pyinfra inventory.py deploys"
+"""How steps are run, for messages that name one."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -135,9 +141,7 @@ def settings() -> Settings:
 def require(what: str, *, there: Callable[[], Any], made_by: str) -> None:
     """End the run, unless ``what`` is there or an earlier step makes it, naming the step to run first."""
     if not promised(what) and not there():
-        raise SettingError(
-            f"{what} is not there yet", hint=f"run first: pyinfra inventory.py deploys/{made_by}"
-        )
+        raise SettingError(f"{what} is not there yet", hint=f"run first: {RUN}/{made_by}")
 
 
 def require_cluster() -> None:

@@ -1,0 +1,161 @@
+"""The password people log in with: Dex knows its hash, and reads it once, when it starts."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import functools
+from typing import TYPE_CHECKING, Any
+
+from pyinfra import host
+
+from tideflow.clients.waiting import wait_for
+from tideflow.engine import readiness
+from tideflow.engine.manifests import Key
+from tideflow.errors import SettingError
+from tideflow.operations import passwords
+from tideflow.operations.credentials import ORIGIN
+from tideflow.operations.live import annotations_of, secret, shown
+from tideflow.operations.running import (
+    BASE,
+    RUN,
+    announce,
+    change,
+    executing,
+    operation,
+    platform,
+    promised,
+    refusing,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+    from pathlib import Path
+
+    from pyinfra.api import FunctionCommand
+
+    from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.connectors.platform import PlatformConnector
+    from tideflow.operations.passwords import Password
+
+PASSWORDS = Key(group="", kind="Secret", namespace="auth", name="dex-passwords")
+"""The Secret with the hash, in upstream's own place."""
+
+_DEX = Key(group="apps", kind="Deployment", namespace="auth", name="dex")
+_HASH = "DEX_USER_PASSWORD"
+_MANAGER = "tideflow-kubeflow-auth"
+_SET_AT = "tideflow.dev/password-set-at"
+"""The annotation in which Secret and Dex's pods agree once Dex has started with the hash."""
+
+
+@refusing
+def chosen_password() -> Password | None:
+    """Return the password to set, asking for it where that is needed; None keeps the one that is live."""
+    target, anew = platform(), settings().change_password
+    if not anew and annotations_of(shown(PASSWORDS)).get(ORIGIN) == "chosen":
+        return None
+    return passwords.ask(
+        settings().email, rehearsal_file=passwords_file(target) if target.rehearsal else None, anew=anew
+    )
+
+
+@operation
+def password(*, password: Password | None, timeout: float) -> Generator[FunctionCommand]:
+    """Have Dex know the password, and no other; None keeps the one that was chosen before.
+
+    Dex is restarted if, and only if, it started with another. ``timeout`` is in seconds.
+    """
+    target, email = platform(), settings().email
+    found = secret(target, PASSWORDS)
+    if found is None:
+        if executing() or not promised(BASE):
+            raise SettingError(f"{BASE} is not there yet", hint=f"run first: {RUN}/kubeflow_base.py")
+        announce(f"set the password of {email}, and restart Dex")
+        yield change(lambda _: None)  # Never run: by then there is a Secret.
+        return
+    live = _hash(found)
+    kept = password is None or password.matches(live)
+    template = (shown(_DEX) or {}).get("spec", {}).get("template", {})
+    set_at = annotations_of(found).get(_SET_AT)
+    if kept and set_at and annotations_of(template).get(_SET_AT) == set_at:
+        _note_other_password(live)
+        host.noop(f"the password of {email} is as it was chosen")
+        return
+    announce(f"set the password of {email}, and restart Dex")
+    hashed = live if kept or password is None else password.hash()
+    yield change(functools.partial(_set_password, target, hashed, timeout=timeout))
+
+
+def _note_other_password(live: str) -> None:
+    given = passwords.from_environment()
+    if given is not None and not given.matches(live):
+        host.log(
+            f"{passwords.VARIABLE} is not the password that was chosen before, which stays; "
+            "to change it, add --data change_password=true"
+        )
+
+
+def _set_password(
+    target: PlatformConnector, hashed: str, live: Callable[[str], None], *, timeout: float
+) -> None:
+    """Write the hash, then restart Dex; killed in between, the next run sees that they do not agree."""
+    cluster = target.kubernetes()
+    if cluster is None:
+        raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {RUN}/cluster.py")
+    set_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    wanted = _partial("v1", PASSWORDS, {ORIGIN: "chosen", _SET_AT: set_at})
+    wanted["data"] = {_HASH: base64.b64encode(hashed.encode()).decode()}
+    cluster.apply(_path(cluster, PASSWORDS), wanted, field_manager=_MANAGER)
+    deployment = _partial("apps/v1", _DEX, {})
+    deployment["spec"] = {"template": {"metadata": {"annotations": {_SET_AT: set_at}}}}
+    cluster.apply(_path(cluster, _DEX), deployment, field_manager=_MANAGER)
+    wait_for(
+        cluster,
+        _path(cluster, _DEX).rpartition("/")[0],
+        functools.partial(_rolled_out, set_at=set_at),
+        what="Dex to start with the new password",
+        timeout=timeout,
+        progress=live,
+    )
+
+
+def _rolled_out(deployment: Any, *, set_at: str) -> bool | None:
+    if deployment["metadata"]["name"] != _DEX.name:
+        return None
+    if annotations_of(deployment["spec"]["template"]).get(_SET_AT) != set_at:
+        return None
+    return True if readiness.status(deployment).ready else None
+
+
+def password_shown(target: PlatformConnector) -> str:
+    """Return a password that a rehearsal generated; one that a person chose is known to that person only."""
+    found = secret(target, PASSWORDS)
+    if target.rehearsal and found is not None:
+        generated = passwords.generated_before(passwords_file(target))
+        if generated is not None and generated.matches(_hash(found)):
+            return f"{generated.text} (made for this rehearsal)"
+    return "the one that was chosen (another: --data change_password=true)"
+
+
+def passwords_file(target: PlatformConnector) -> Path:
+    """Return where a rehearsal keeps the password it made, with mode 0600."""
+    return target.folder / "password"
+
+
+def _hash(found: Mapping[str, Any]) -> str:
+    return base64.b64decode((found.get("data") or {}).get(_HASH, "")).decode()
+
+
+def _path(cluster: Kubernetes, key: Key) -> str:
+    resource = cluster.resources().of_kind(key.group, key.kind)
+    assert resource is not None, "Secrets and Deployments are always served"  # noqa: S101 - for the types
+    return resource.path(key.namespace, key.name)
+
+
+def _partial(api_version: str, key: Key, notes: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": api_version,
+        "kind": key.kind,
+        "metadata": {"name": key.name, "namespace": key.namespace, "annotations": notes},
+    }
