@@ -13,8 +13,9 @@ region = "nyc3"
 # minors only: see vendored/kubeflow.toml.
 kubernetes_version = "1.34"
 
-# Nodes, and DigitalOcean's slug of their size. Three of 4 vCPU and 8 GB hold all of Kubeflow. The classic
-# choice, three s-2vcpu-4gb, leaves 15 pods of 26.03 without a place; five of them hold it.
+# Nodes, and DigitalOcean's slug of their size. Three of 4 vCPU and 8 GB hold all of Kubeflow 26.03 or 1.10.2.
+# s-2vcpu-4gb was the classic choice, three of them and later five. Five have the room in sum, but istiod asks
+# for 2 GiB in one piece, and beside DigitalOcean's own pods such a node has a little less than that.
 node_count = 3
 node_size = "s-4vcpu-8gb"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +138,8 @@ class Application:
         outcome = release.run()
         proven = {key: record for key, record in self._recorded.items() if key not in outcome.written}
         self._records.write(proven | outcome.written)
-        if outcome.failed or outcome.skipped or outcome.not_ready:
-            raise ApplyError("\n".join(_told(outcome)) + self._room(release, outcome))
+        if outcome.failed or outcome.skipped or outcome.not_ready or outcome.held:
+            raise ApplyError("\n".join((*_told(outcome), *self._room(release, outcome))))
         return Summary(
             outcome.created, outcome.changed, len(found.unchanged) + len(found.kept), outcome.elapsed
         )
@@ -176,29 +177,30 @@ class Application:
         )
         return graph.needs(self._manifests, world, self._gates)
 
-    def _room(self, release: Release, outcome: Outcome) -> str:
-        """Return how many nodes would hold what has no place, if that is what is missing."""
+    def _room(self, release: Release, outcome: Outcome) -> Iterator[str]:
+        """Yield how many nodes would hold what has no place, if that is what is missing."""
         if self._cluster is None or not any(map(waiting.is_unschedulable, release.pods)):
-            return ""
+            return
         nodes = self._cluster.get("/api/v1/nodes")["items"]
         unwritten = [
-            found
+            (str(manifest.key), *found)
             for manifest in self._manifests
-            if manifest.key in outcome.not_ready and manifest.key not in release.observed.written
-            if (found := capacity.replicas(manifest.body))
+            if manifest.key in outcome.held and (found := capacity.replicas(manifest.body))
         ]
-        needed = capacity.nodes_needed(nodes, release.pods, unwritten)
+        packing = capacity.pack(nodes, release.pods, unwritten)
+        if packing is None:
+            return
         size = (nodes[0]["metadata"].get("labels") or {}).get("node.kubernetes.io/instance-type", "this size")
-        if needed is None:
-            return (
-                f"\nThere are {len(nodes)} nodes of {size}, and some pod fits none of them: take larger nodes"
-            )
-        if needed <= len(nodes):
-            return f"\nThere are {len(nodes)} nodes of {size}, which would do if pods were placed better"
-        return (
-            f"\nThere are {len(nodes)} nodes of {size}; {needed} would hold everything: "
-            f"set node_count to {needed}, or take larger nodes"
-        )
+        there = f"There are {len(nodes)} nodes of {size}"
+        for name, room in packing.misfits.items():
+            yield f"{name} asks for {room}; an empty node of {size} has {packing.empty}: take larger nodes"
+        if packing.nodes > len(nodes):
+            # What an injector would add to pods that are not written yet is not known.
+            number = f"at least {packing.nodes}" if unwritten else str(packing.nodes)
+            what = "the rest" if packing.misfits else "everything"
+            yield f"{there}; {number} would hold {what}: set node_count"
+        elif not packing.misfits:
+            yield f"{there}, which would hold everything if pods were placed better"
 
 
 def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
@@ -235,6 +237,11 @@ def _told(outcome: Outcome) -> Iterator[str]:
         yield f"{key} was not written, since it needs {cause}"
     for key, why in list(outcome.not_ready.items())[:_MOST_NAMED]:
         yield f"{key} is not ready after {outcome.elapsed:.0f} s: {why}"
+    by_reason = sorted(outcome.held, key=outcome.held.__getitem__)
+    for reason, held in itertools.groupby(by_reason, outcome.held.__getitem__):
+        first, *others = held
+        more = f", and {len(others)} more for the same reason" if others else ""
+        yield f"{first} could not be written: it {reason}{more}"
     for verb, keys in (
         ("failed", outcome.failed),
         ("were not written", outcome.skipped),

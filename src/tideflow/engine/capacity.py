@@ -33,6 +33,10 @@ class Room:
         """Return what is left."""
         return Room(self.cpu - other.cpu, self.memory - other.memory, self.pods - other.pods)
 
+    def __str__(self) -> str:
+        """Return it in the units people use."""
+        return f"{self.cpu:.2g} CPU and {self.memory / 2**30:.2f} GiB"
+
     def holds(self, other: Room) -> bool:
         """Tell whether there is room for the other; half a thousandth is rounding."""
         slack = 5e-4
@@ -77,15 +81,27 @@ def _requests(container: Mapping[str, Any]) -> Room:
     return Room(quantity(wanted.get("cpu", 0)), quantity(wanted.get("memory", 0)), 0)
 
 
-def nodes_needed(
+@dataclass(frozen=True)
+class Packing:
+    """How many nodes hold all pods but the ``misfits``, which no node holds, even if it were ``empty``.
+
+    An empty node still has the pods that run on every node.
+    """
+
+    nodes: int
+    empty: Room
+    misfits: Mapping[str, Room]
+
+
+def pack(
     nodes: Sequence[Mapping[str, Any]],
     live: Iterable[Mapping[str, Any]],
-    unwritten: Iterable[tuple[Mapping[str, Any], int]] = (),
-) -> int | None:
-    """Return how many nodes like the largest of ``nodes`` hold all pods; None if one pod fits no node.
+    unwritten: Iterable[tuple[str, Mapping[str, Any], int]] = (),
+) -> Packing | None:
+    """Return how many nodes like the largest of ``nodes`` hold all pods; None if there is no node.
 
-    ``live`` are the pods of the cluster, placed or not; ``unwritten`` are pod templates that are not in the
-    cluster yet, with their numbers. Largest first onto the first node with room: at most a node or so more
+    ``live`` are the pods of the cluster, placed or not; ``unwritten`` are pods that are not in it yet: a name,
+    a template, and how many. Largest first onto the first node with room: at most a node or so more
     than the best packing. Affinity and volumes are not looked at.
     """
     allocatable = [
@@ -95,39 +111,39 @@ def nodes_needed(
     ]
     if not allocatable:
         return None
-    largest = max(allocatable, key=lambda room: (room.memory, room.cpu))
+    empty = max(allocatable, key=lambda room: (room.memory, room.cpu))
     everywhere, wanted = _demand(live)
-    for template, number in unwritten:
-        wanted.extend([asked(template["spec"])] * number)
-    empty = largest
     for room in everywhere:
         empty -= room
+    for name, template, number in unwritten:
+        wanted.extend([(name, asked(template["spec"]))] * number)
+    misfits = {name: room for name, room in wanted if not empty.holds(room)}
     left: list[Room] = []
-    for room in sorted(wanted, key=lambda room: (room.memory, room.cpu), reverse=True):
-        if not empty.holds(room):
-            return None
+    rooms = [room for name, room in wanted if name not in misfits]
+    for room in sorted(rooms, key=lambda room: (room.memory, room.cpu), reverse=True):
         for index, free in enumerate(left):
             if free.holds(room):
                 left[index] = free - room
                 break
         else:
             left.append(empty - room)
-    return len(left)
+    return Packing(len(left), empty, misfits)
 
 
-def _demand(live: Iterable[Mapping[str, Any]]) -> tuple[list[Room], list[Room]]:
-    """Return what each node has to hold, and what some node has to hold."""
+def _demand(live: Iterable[Mapping[str, Any]]) -> tuple[list[Room], list[tuple[str, Room]]]:
+    """Return what each node has to hold, and what some node has to hold, with the pod's name."""
     everywhere: dict[str, Room] = {}
-    wanted: list[Room] = []
+    wanted: list[tuple[str, Room]] = []
     for pod in live:
         if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
             continue
-        owners = pod["metadata"].get("ownerReferences") or ()
+        metadata = pod["metadata"]
+        owners = metadata.get("ownerReferences") or ()
         daemon = next((owner["uid"] for owner in owners if owner["kind"] == "DaemonSet"), None)
         if daemon:
             everywhere[daemon] = asked(pod["spec"])
         else:
-            wanted.append(asked(pod["spec"]))
+            wanted.append((f"Pod {metadata['namespace']}/{metadata['name']}", asked(pod["spec"])))
     return list(everywhere.values()), wanted
 
 

@@ -50,7 +50,7 @@ change, so nothing but a new node helps them."""
 
 @dataclass
 class Outcome:
-    """What became of each object of a run."""
+    """What became of each object of a run; ``held`` are those whose needs were never met, and which."""
 
     written: dict[Key, Record] = field(default_factory=dict)
     created: int = 0
@@ -58,6 +58,7 @@ class Outcome:
     failed: dict[Key, str] = field(default_factory=dict)
     skipped: dict[Key, Key] = field(default_factory=dict)
     not_ready: dict[Key, str] = field(default_factory=dict)
+    held: dict[Key, str] = field(default_factory=dict)
     out_of_room: bool = False
     elapsed: float = 0.0
 
@@ -121,9 +122,9 @@ class Release:
                     self._take_in()
                     self._discover()
                     self._say()
-                for key in self._pending:
-                    self._outcome.not_ready.setdefault(key, self._why_pending(key))
-                self._pending.clear()
+                self._outcome.held = {
+                    key: self._why_pending(key) for key in self._manifests if key in self._pending
+                }
         finally:
             self._watching.stop()
         self._outcome.elapsed = time.monotonic() - self._started

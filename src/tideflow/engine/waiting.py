@@ -64,7 +64,9 @@ def why(pod: Mapping[str, Any]) -> str:
         return ""
     scheduled = conditions.get("PodScheduled") or {}
     if scheduled.get("status") == "False":
-        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}".strip(": ")
+        # The scheduler's first sentence counts the nodes; what follows is about preemption.
+        first = scheduled.get("message", "").partition(". ")[0]
+        return f"{scheduled.get('reason', 'Unschedulable')}: {first}".strip(": ")
     for field in ("initContainerStatuses", "containerStatuses"):
         for container in state.get(field) or ():
             waits = (container.get("state") or {}).get("waiting")

@@ -1,0 +1,60 @@
+"""A whole release of Kubeflow, vendored from a folder and deployed as a user does it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration.deploying import Checkout, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = os.environ.get("TIDEFLOW_TEST_KUBEFLOW", "")
+
+pytestmark = pytest.mark.skipif(
+    not FOLDER, reason="TIDEFLOW_TEST_KUBEFLOW names no folder with Kubeflow's manifests"
+)
+
+
+@pytest.fixture(scope="module")
+def checkout(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Return a checkout with 26.03 vendored."""
+    assert binaries
+    made = Checkout.make(tmp_path_factory.mktemp("release"))
+    try:
+        made.run("tideflow", "vendor", "--from", str(Path(FOLDER).resolve()))
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_release_is_deployed_in_one_pass(checkout: Checkout) -> None:
+    """No write is refused, every pod runs on the default nodes, and a rerun writes nothing."""
+    printed = checkout.pyinfra("deploys/all.py")
+    assert "675 created" in printed
+    writes = checkout.writes()
+    assert failed(writes) == []
+    assert checkout.not_running() == []
+    mark = checkout.mark()
+    again = checkout.pyinfra("deploys/all.py")
+    assert checkout.writes(mark) == []
+    assert "Success" not in again
+
+
+def test_nodes_that_are_too_small_are_told_how_many_would_do(checkout: Checkout) -> None:
+    """On three nodes of 2 vCPU and 4 GB the run ends with the pods that have no place, and with a number."""
+    printed = checkout.pyinfra(
+        "deploys/cluster.py",
+        "deploys/load_balancer.py",
+        "deploys/kubeflow_base.py",
+        "--data",
+        "node_size=s-2vcpu-4gb",
+        check=False,
+        TIDEFLOW_PLATFORM="small",
+    )
+    assert "Insufficient memory" in printed
+    assert "There are 3 nodes of s-2vcpu-4gb" in printed
+    assert "Traceback" not in printed
