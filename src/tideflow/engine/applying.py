@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine import capacity, graph, plan, snapshot, waiting, webhooks
+from tideflow.engine import graph, plan, readiness, report, snapshot, webhooks
 from tideflow.engine.graph import StatedGate, World
 from tideflow.engine.plan import Plan
 from tideflow.engine.records import Records
@@ -21,12 +20,8 @@ if TYPE_CHECKING:
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource, Resources
     from tideflow.engine.manifests import Key, Manifest
-    from tideflow.engine.release import Outcome
 
 __all__ = ["Application", "Plan", "StatedGate", "Summary"]
-
-_MOST_NAMED = 12  # objects named one by one when a run fails
-_BUILT_IN = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
 @dataclass(frozen=True)
@@ -74,15 +69,18 @@ class Application:
         self._snapshot = snapshot.Snapshot()
         self._records: Records | None = None
         self._recorded: dict[Key, Any] = {}
+        self._needs: dict[Key, frozenset[graph.Need]] = {}
 
-    def plan(self) -> Plan:
+    def plan(self, *, foreseen: bool = False) -> Plan:
         """Return what a run would do; only reads.
 
+        With ``foreseen``, others will have made more by then: a namespace that is missing now is no error.
         Raises ``GraphError`` and ``ManifestError`` for what cannot be applied, ``KubernetesError`` when the
         server cannot be asked.
         """
         if self._cluster is None:
-            self._needs(None)
+            _refuse_undefined(self._manifests)
+            graph.needs(self._manifests, World(None, (), {}), self._gates)
             return Plan(created=tuple(manifest.key for manifest in self._manifests))
         resources = self._cluster.resources()
         definitions = _definitions(self._manifests)
@@ -112,6 +110,8 @@ class Application:
             and manifest.key.kind == "CustomResourceDefinition"
             and not resources.of_kind(manifest.body["spec"]["group"], manifest.body["spec"]["names"]["kind"])
         )
+        if found.writes:
+            self._needs = self._graph(resources, foreseen=foreseen)
         return dataclasses.replace(found, waiting=found.waiting + unserved)
 
     def run(self, found: Plan, *, progress: Callable[[str], None]) -> Summary:
@@ -126,7 +126,7 @@ class Application:
         release = Release(
             self._cluster,
             manifests,
-            self._needs(self._cluster.resources()),
+            self._needs,
             found,
             self._snapshot,
             set_name=self._set,
@@ -139,7 +139,7 @@ class Application:
         proven = {key: record for key, record in self._recorded.items() if key not in outcome.written}
         self._records.write(proven | outcome.written)
         if outcome.failed or outcome.skipped or outcome.not_ready or outcome.held:
-            raise ApplyError("\n".join((*_told(outcome), *self._room(release, outcome))))
+            raise ApplyError("\n".join(report.told(self._cluster, manifests, release, outcome)))
         return Summary(
             outcome.created, outcome.changed, len(found.unchanged) + len(found.kept), outcome.elapsed
         )
@@ -156,51 +156,23 @@ class Application:
             if resource is not None:
                 yield resource
 
-    def _needs(self, resources: Resources | None) -> dict[Key, frozenset[graph.Need]]:
-        """Return the graph; webhooks that are live are read only for it, so a run without writes does not."""
-        live = []
-        if self._cluster is not None and resources is not None:
-            for kind in webhooks.CONFIGURATIONS:
-                resource = resources.of_kind(webhooks.GROUP, kind)
-                for page in self._cluster.pages(resource.collection()) if resource else ():
-                    live.extend([{**body, "kind": kind} for body in page["items"] or ()])
+    def _graph(self, resources: Resources, *, foreseen: bool) -> dict[Key, frozenset[graph.Need]]:
+        """Return the graph; live webhooks are read only for it, so a run without writes does not."""
+        live: list[dict[str, Any]] = []
+        for kind in webhooks.CONFIGURATIONS:
+            resource = resources.of_kind(webhooks.GROUP, kind)
+            for page in self._cluster.pages(resource.collection()) if resource and self._cluster else ():
+                live.extend({**body, "kind": kind} for body in page["items"] or ())
         namespaces = {
             found["metadata"]["name"]: found["metadata"].get("labels") or {}
             for found in self._snapshot.of_type(*snapshot.NAMESPACE)
         }
         world = World(
-            namespaces=namespaces or {name: {} for name in _BUILT_IN},
+            namespaces=None if foreseen else namespaces,
             configurations=live,
-            plurals={
-                (found.group, found.kind): (found.plural, found.namespaced) for found in resources or ()
-            },
+            plurals={(found.group, found.kind): (found.plural, found.namespaced) for found in resources},
         )
         return graph.needs(self._manifests, world, self._gates)
-
-    def _room(self, release: Release, outcome: Outcome) -> Iterator[str]:
-        """Yield how many nodes would hold what has no place, if that is what is missing."""
-        if self._cluster is None or not any(map(waiting.is_unschedulable, release.pods)):
-            return
-        nodes = self._cluster.get("/api/v1/nodes")["items"]
-        unwritten = [
-            (str(manifest.key), *found)
-            for manifest in self._manifests
-            if manifest.key in outcome.held and (found := capacity.replicas(manifest.body))
-        ]
-        packing = capacity.pack(nodes, release.pods, unwritten)
-        if packing is None:
-            return
-        size = (nodes[0]["metadata"].get("labels") or {}).get("node.kubernetes.io/instance-type", "this size")
-        there = f"There are {len(nodes)} nodes of {size}"
-        for name, room in packing.misfits.items():
-            yield f"{name} asks for {room}; an empty node of {size} has {packing.empty}: take larger nodes"
-        if packing.nodes > len(nodes):
-            # What an injector would add to pods that are not written yet is not known.
-            number = f"at least {packing.nodes}" if unwritten else str(packing.nodes)
-            what = "the rest" if packing.misfits else "everything"
-            yield f"{there}; {number} would hold {what}: set node_count"
-        elif not packing.misfits:
-            yield f"{there}, which would hold everything if pods were placed better"
 
 
 def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
@@ -212,41 +184,31 @@ def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
     }
 
 
+def _refuse_undefined(manifests: Sequence[Manifest]) -> None:
+    """Raise ``ManifestError`` for a custom resource that the set itself does not define."""
+    definitions = _definitions(manifests)
+    for manifest in manifests:
+        key = manifest.key
+        if readiness.is_custom(key.group) and (key.group, key.kind) not in definitions:
+            raise _undefined(manifest)
+
+
+def _undefined(manifest: Manifest) -> ManifestError:
+    return ManifestError(
+        f"{manifest.key} is of a type that nobody defines: {manifest.body['apiVersion']} {manifest.key.kind}",
+        hint=f"add its CustomResourceDefinition, or correct {manifest.origin}",
+    )
+
+
 def _placed(manifest: Manifest, resources: Resources, definitions: dict[tuple[str, str], bool]) -> Manifest:
     """Return the manifest in the namespace it belongs to; raises ``ManifestError`` for an unknown type."""
     key = manifest.key
     resource = resources.find(key.group, manifest.version, key.kind)
     namespaced = resource.namespaced if resource else definitions.get((key.group, key.kind))
     if namespaced is None:
-        raise ManifestError(
-            f"{key} is of a type that nobody defines: {manifest.body['apiVersion']} {key.kind}",
-            hint=f"add its CustomResourceDefinition, or correct {manifest.origin}",
-        )
+        raise _undefined(manifest)
     if namespaced and not key.namespace:
         return manifest.in_namespace("default")
     if not namespaced and key.namespace:
         return manifest.in_namespace("")  # the server ignores it, and so does kubectl
     return manifest
-
-
-def _told(outcome: Outcome) -> Iterator[str]:
-    """Yield lines: first what failed, then what that stopped, then what is not ready."""
-    for key, why in list(outcome.failed.items())[:_MOST_NAMED]:
-        yield f"{key} failed: {why}"
-    for key, cause in list(outcome.skipped.items())[:_MOST_NAMED]:
-        yield f"{key} was not written, since it needs {cause}"
-    for key, why in list(outcome.not_ready.items())[:_MOST_NAMED]:
-        yield f"{key} is not ready after {outcome.elapsed:.0f} s: {why}"
-    by_reason = sorted(outcome.held, key=outcome.held.__getitem__)
-    for reason, held in itertools.groupby(by_reason, outcome.held.__getitem__):
-        first, *others = held
-        more = f", and {len(others)} more for the same reason" if others else ""
-        yield f"{first} could not be written: it {reason}{more}"
-    for verb, keys in (
-        ("failed", outcome.failed),
-        ("were not written", outcome.skipped),
-        ("are not ready", outcome.not_ready),
-    ):
-        if len(keys) > _MOST_NAMED:
-            yield f"… and {len(keys) - _MOST_NAMED} more {verb}"
-    yield "Everything else is applied. Run this step again once that is mended"

@@ -100,8 +100,8 @@ def pack(
 ) -> Packing | None:
     """Return how many nodes like the largest of ``nodes`` hold all pods; None if there is no node.
 
-    ``live`` are the pods of the cluster, placed or not; ``unwritten`` are pods that are not in it yet: a name,
-    a template, and how many. Largest first onto the first node with room: at most a node or so more
+    ``live`` are the pods of the cluster, placed or not; ``unwritten`` are pods that are not in it yet, each a
+    name, a template and a number. Largest first onto the first node with room: at most a node or so more
     than the best packing. Affinity and volumes are not looked at.
     """
     allocatable = [

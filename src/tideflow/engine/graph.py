@@ -66,11 +66,12 @@ class StatedGate:
 class World:
     """What is in the cluster already, as far as the graph needs it.
 
-    ``namespaces`` are labels by name; ``configurations`` the live webhook configurations; ``plurals`` the
-    served types' plurals and whether they are namespaced, by group and kind.
+    ``namespaces`` are labels by name, None if it is not known which there will be. ``configurations`` are the
+    live webhook configurations, ``plurals`` the served types' plurals and whether they are namespaced, by group
+    and kind.
     """
 
-    namespaces: Mapping[str, Mapping[str, str]]
+    namespaces: Mapping[str, Mapping[str, str]] | None
     configurations: Sequence[Mapping[str, Any]]
     plurals: Mapping[tuple[str, str], tuple[str, bool]]
 
@@ -89,7 +90,7 @@ class _Builder:
     def __init__(self, manifests: Sequence[Manifest], world: World) -> None:
         self._manifests = {manifest.key: manifest for manifest in manifests}
         self._world = world
-        self._labels = dict(world.namespaces)
+        self._labels = dict(world.namespaces or {})
         self._plurals = dict(world.plurals)
         self._definitions: dict[tuple[str, str], Manifest] = {}
         self._bindings: dict[Key, set[Key]] = defaultdict(set)
@@ -142,7 +143,7 @@ class _Builder:
             namespace = Key("", "Namespace", "", key.namespace)
             if namespace in self._manifests:
                 yield Written(namespace)
-            elif key.namespace not in self._labels:
+            elif self._world.namespaces is not None and key.namespace not in self._labels:
                 raise GraphError(
                     f"{key} is in the namespace {key.namespace}, which is not there and which nobody makes",
                     hint=f"add the Namespace, or correct {manifest.origin}",

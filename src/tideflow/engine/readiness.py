@@ -44,7 +44,12 @@ def status(live: Mapping[str, Any]) -> Status:
 
 def has_readiness(group: str, kind: str) -> bool:
     """Tell whether objects of the type can be there without being ready."""
-    return kind in _RULES or ("." in group and not group.endswith(_OWN_GROUPS))
+    return kind in _RULES or is_custom(group)
+
+
+def is_custom(group: str) -> bool:
+    """Tell whether a group is of custom resources: it has a domain, and not one of Kubernetes' own."""
+    return "." in group and not group.endswith(_OWN_GROUPS)
 
 
 def _waiting(why: str) -> Status:

@@ -71,7 +71,7 @@ def application(
         timeout=timeout,
         wait=wait,
     )
-    plan = applying.plan()
+    plan = applying.plan(foreseen=bool(platform().promised) and not executing())
     if plan.writes:
         _announce(plan)
 
