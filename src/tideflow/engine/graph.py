@@ -67,8 +67,8 @@ class World:
     """What is in the cluster already, as far as the graph needs it.
 
     ``namespaces`` are labels by name, None if it is not known which there will be. ``configurations`` are the
-    live webhook configurations, ``plurals`` the served types' plurals and whether they are namespaced, by group
-    and kind.
+    live webhook configurations; ``plurals``, by group and kind, the types' plurals and whether they are
+    namespaced.
     """
 
     namespaces: Mapping[str, Mapping[str, str]] | None
