@@ -1,0 +1,292 @@
+"""DigitalOcean's API: the account, its Kubernetes clusters, and 1-click applications.
+
+python-digitalocean knows no Kubernetes, so this builds on its ``BaseAPI``: the session, the end point and the
+environment variables are its own. Requests are made here, since it has no time-outs, forgets statuses, raises
+IndexError for an error body of another shape, and logs its headers, the token among them.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Self
+
+import requests
+from digitalocean.baseapi import BaseAPI, EndPointError
+
+from tideflow.errors import DigitalOceanError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_PER_PAGE = 200  # the most that the API gives at once
+_LONGEST_MESSAGE = 400  # characters
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose token it is. ``droplet_limit`` is how many droplets, nodes among them, the account may have."""
+
+    email: str
+    droplet_limit: int
+    status: str
+
+    @classmethod
+    def from_response(cls, found: Mapping[str, Any]) -> Self:
+        """Read ``{"account": …}``."""
+        return cls(found["email"], int(found.get("droplet_limit", 0)), found.get("status", ""))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A region, size or version that a cluster may have."""
+
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """What clusters may be made of; versions come newest first."""
+
+    regions: tuple[Offer, ...]
+    sizes: tuple[Offer, ...]
+    versions: tuple[Offer, ...]
+
+    @classmethod
+    def from_response(cls, found: Mapping[str, Any]) -> Self:
+        """Read ``{"options": …}``."""
+        return cls(
+            tuple(Offer(offer["slug"], offer.get("name", "")) for offer in found["regions"]),
+            tuple(Offer(offer["slug"], offer.get("name", "")) for offer in found["sizes"]),
+            tuple(Offer(offer["slug"], offer.get("kubernetes_version", "")) for offer in found["versions"]),
+        )
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a pool; ``state`` is ``running``, ``provisioning``, ``draining`` or ``deleting``."""
+
+    id: str
+    name: str
+    state: str
+
+    @classmethod
+    def from_response(cls, found: Mapping[str, Any]) -> Self:
+        """Read a node of a pool."""
+        state = (found.get("status") or {}).get("state", "")
+        return cls(found.get("id", ""), found.get("name", ""), state)
+
+
+@dataclass(frozen=True)
+class NodePool:
+    """Nodes of one size; ``count`` is how many there are to be."""
+
+    id: str
+    name: str
+    size: str
+    count: int
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def from_response(cls, found: Mapping[str, Any]) -> Self:
+        """Read a node pool."""
+        nodes = tuple(map(Node.from_response, found.get("nodes") or ()))
+        return cls(found["id"], found["name"], found["size"], int(found["count"]), nodes)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster; ``state`` is DigitalOcean's word for it, ``message`` what it says beyond that."""
+
+    id: str
+    name: str
+    region: str
+    version: str
+    state: str
+    message: str
+    node_pools: tuple[NodePool, ...]
+
+    @classmethod
+    def from_response(cls, found: Mapping[str, Any]) -> Self:
+        """Read ``{"kubernetes_cluster": …}``."""
+        status = found.get("status") or {}
+        return cls(
+            id=found["id"],
+            name=found["name"],
+            region=found["region"],
+            version=found["version"],
+            state=status.get("state", ""),
+            message=status.get("message", ""),
+            node_pools=tuple(map(NodePool.from_response, found.get("node_pools") or ())),
+        )
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How a cluster is reached until ``expires_at``; the certificate of its authority is PEM."""
+
+    server: str
+    certificate_authority: str
+    token: str = field(repr=False)
+    expires_at: dt.datetime
+
+    @classmethod
+    def from_response(cls, found: Mapping[str, Any]) -> Self:
+        """Read the answer to ``…/credentials``."""
+        return cls(
+            server=found["server"],
+            certificate_authority=base64.b64decode(found["certificate_authority_data"]).decode(),
+            token=found["token"],
+            expires_at=dt.datetime.fromisoformat(found["expires_at"]),
+        )
+
+
+class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
+    """The API, with one account's token; ``timeout`` is in seconds, for each answer.
+
+    Every method raises ``DigitalOceanError``.
+    """
+
+    def __init__(self, token: str, *, endpoint: str | None = None, timeout: float = 30.0) -> None:
+        try:
+            super().__init__(token=token, **({"end_point": endpoint} if endpoint else {}))
+        except EndPointError:
+            raise SettingError(
+                "DIGITALOCEAN_END_POINT is not a URL", hint="unset it, or set it to https://…/v2/"
+            ) from None
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        """Name the end point, and not the token."""
+        return f"DigitalOcean({self.end_point!r})"
+
+    def account(self) -> Account:
+        """Return whose token it is."""
+        return Account.from_response(self._call("GET", "account")["account"])
+
+    def options(self) -> Options:
+        """Return what clusters may be made of."""
+        return Options.from_response(self._call("GET", "kubernetes/options")["options"])
+
+    def clusters(self) -> list[Cluster]:
+        """Return all clusters of the account."""
+        return [
+            Cluster.from_response(found)
+            for page in self._pages("kubernetes/clusters")
+            for found in page["kubernetes_clusters"] or ()
+        ]
+
+    def cluster(self, cluster_id: str) -> Cluster:
+        """Return one cluster."""
+        found = self._call("GET", f"kubernetes/clusters/{cluster_id}")
+        return Cluster.from_response(found["kubernetes_cluster"])
+
+    def create_cluster(
+        self, *, name: str, region: str, version: str, size: str, count: int, tags: Sequence[str] = ()
+    ) -> Cluster:
+        """Have a cluster made, with one pool of ``count`` nodes of a ``size``; it takes minutes to run."""
+        body = {
+            "name": name,
+            "region": region,
+            "version": version,
+            "ha": False,  # from 1.36 on the default is true, and costs extra
+            "tags": list(tags),
+            "node_pools": [{"name": f"{name}-pool", "size": size, "count": count}],
+        }
+        found = self._call("POST", "kubernetes/clusters", body)
+        return Cluster.from_response(found["kubernetes_cluster"])
+
+    def delete_cluster(self, cluster_id: str) -> None:
+        """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""
+        self._call("DELETE", f"kubernetes/clusters/{cluster_id}")
+
+    def credentials(self, cluster_id: str, *, expiry_seconds: int) -> Credentials:
+        """Return credentials of a cluster; each call makes new ones."""
+        path = f"kubernetes/clusters/{cluster_id}/credentials?expiry_seconds={expiry_seconds}"
+        return Credentials.from_response(self._call("GET", path))
+
+    def one_clicks(self) -> list[str]:
+        """Return the slugs of the 1-click applications for clusters."""
+        found = self._call("GET", "1-clicks?type=kubernetes")["1_clicks"]
+        return [offer["slug"] for offer in found if offer.get("type") == "kubernetes"]
+
+    def install_one_clicks(self, cluster_id: str, slugs: Sequence[str]) -> None:
+        """Have 1-click applications installed; that it has begun is all that the API tells."""
+        body = {"addon_slugs": list(slugs), "cluster_uuid": cluster_id}
+        self._call("POST", "1-clicks/kubernetes", body)
+
+    def _pages(self, path: str) -> Iterator[Any]:
+        number = 1
+        while True:
+            page = self._call("GET", f"{path}?page={number}&per_page={_PER_PAGE}")
+            yield page
+            if not ((page.get("links") or {}).get("pages") or {}).get("next"):
+                return
+            number += 1
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the JSON answered; every request of this client is made here."""
+        what = f"{method} /v2/{path.partition('?')[0]}"
+        try:
+            response = self._session.request(
+                method,
+                f"{self.end_point}{path}",
+                json=body,
+                headers={"Authorization": f"Bearer {self.token}"},
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except requests.Timeout:
+            raise DigitalOceanError(
+                f"DigitalOcean did not answer {what} within {self._timeout:.0f} seconds", hint="try again"
+            ) from None
+        except (requests.RequestException, ValueError) as error:
+            # Its text and its cause carry the request, and with it the token.
+            raise DigitalOceanError(
+                f"DigitalOcean cannot be reached for {what} ({type(error).__name__})",
+                hint="check the network, and the token for characters that no header can hold",
+            ) from None
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            raise _refusal(response, what)
+        if response.status_code == HTTPStatus.NO_CONTENT or not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError:
+            raise DigitalOceanError(
+                f"DigitalOcean's answer to {what} is not JSON", status=response.status_code
+            ) from None
+
+
+_HINTS = {
+    HTTPStatus.UNAUTHORIZED: "check the token in DIGITALOCEAN_ACCESS_TOKEN: it may be wrong or revoked",
+    HTTPStatus.FORBIDDEN: "the token lacks a scope that this call needs: give it one in the control panel",
+    HTTPStatus.TOO_MANY_REQUESTS: "wait a while: a token may make 250 requests a minute, 5,000 an hour",
+}
+
+
+def _refusal(response: requests.Response, what: str) -> DigitalOceanError:
+    """Translate an answer of 400 or more, whose body is ``{id, message, request_id?}`` as a rule."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    body = body if isinstance(body, dict) else {}
+    status, identity = response.status_code, str(body.get("id") or "")
+    message = str(body.get("message") or response.reason or "no reason given")[:_LONGEST_MESSAGE]
+    request_id = str(body.get("request_id") or "")
+    asked = f" (request {request_id})" if request_id else ""
+    after = response.headers.get("retry-after", "")
+    return DigitalOceanError(
+        f"DigitalOcean answered {status} {identity} to {what}: {message.rstrip('.')}{asked}".replace(
+            "  ", " "
+        ),
+        status=status,
+        id=identity,
+        request_id=request_id,
+        retry_after=float(after) if after.isdigit() else None,
+        hint=_HINTS.get(HTTPStatus(status), "") if status in set(HTTPStatus) else "",
+    )
