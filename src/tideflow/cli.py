@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,84 @@ def vendor(source: Path | None, release: str | None) -> None:
     from tideflow.vendoring.vendor import vendor as run  # noqa: PLC0415 - see above
 
     click.echo(run(Path("vendored"), progress=click.echo, release=release, source=source))
+
+
+@main.group()
+def rehearsal() -> None:
+    """Start, stop and look at rehearsals: the twin, and the clusters that it has."""
+
+
+_PLATFORMS = click.option("--platform", metavar="NAME", help="The platform; by default all that there are.")
+
+
+@rehearsal.command()
+@click.option("--platform", metavar="NAME", default="ml-platform", show_default=True)
+def start(platform: str) -> None:
+    """Start what does not run of a rehearsal; deploys/cluster.py makes its cluster."""
+    from tideflow.rehearsal.background import Pace, Rehearsal  # noqa: PLC0415 - see above
+
+    found = Rehearsal(Path(".tideflow", platform, "rehearsal"))
+    found.start(pace=Pace(), progress=click.echo)
+    click.echo(f"{platform}: the twin answers at {found.endpoint}")
+
+
+@rehearsal.command()
+@_PLATFORMS
+def stop(platform: str | None) -> None:
+    """Stop all that rehearsals started; what they made is kept."""
+    for name, found in _rehearsals(platform):
+        found.stop()
+        click.echo(f"{name}: stopped")
+
+
+@rehearsal.command()
+@_PLATFORMS
+def status(platform: str | None) -> None:
+    """Show what runs."""
+    for name, found in _rehearsals(platform):
+        state = found.status()
+        click.echo(f"{name}: twin {f'at {state.endpoint}, pid {state.pid}' if state.pid else 'stopped'}")
+        for cluster, components in state.clusters.items():
+            for component in components:
+                what = f"pid {component.pid}" if component.running else "stopped"
+                click.echo(f"  {cluster:20} {component.name:26} {what}")
+
+
+def _rehearsals(platform: str | None) -> list[tuple[str, Any]]:
+    from tideflow.rehearsal.background import Rehearsal  # noqa: PLC0415 - see above
+
+    folders = [Path(".tideflow", platform)] if platform else sorted(Path(".tideflow").glob("*"))
+    found = [(folder.name, folder / "rehearsal") for folder in folders if (folder / "rehearsal").is_dir()]
+    if not found:
+        click.echo(f"there is no rehearsal{f' of {platform}' if platform else ''} here")
+    return [(name, Rehearsal(folder)) for name, folder in found]
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), required=True, help="On 127.0.0.1.")
+@click.option("--token", metavar="T", help="What clients have to show; by default a new one, shown once.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".tideflow/twin"),
+    show_default=True,
+    help="Where its clusters and its token are kept.",
+)
+def twin(port: int, token: str | None, folder: Path) -> None:
+    """Serve a twin of DigitalOcean's API in the foreground."""
+    from tideflow.rehearsal.background import Pace  # noqa: PLC0415 - see above
+    from tideflow.rehearsal.building import binaries  # noqa: PLC0415 - see above
+    from tideflow.rehearsal.files import private_folder, write_private  # noqa: PLC0415 - see above
+    from tideflow.rehearsal.twin.server import serve  # noqa: PLC0415 - see above
+
+    programs = binaries(click.echo)
+    private_folder(folder)
+    kept = folder / "token"
+    if token is None and kept.exists():
+        token = kept.read_text(encoding="utf-8").strip()
+    elif token is None:
+        token = f"dop_v1_{secrets.token_hex(32)}"
+        write_private(kept, f"{token}\n")
+        click.echo(f"token (kept in {kept}): {token}")
+    click.echo(f"the twin answers at http://127.0.0.1:{port}/v2/; end it with Ctrl-C")
+    serve(folder, port=port, token=token, binaries=programs, pace=Pace(), ready=lambda: None)

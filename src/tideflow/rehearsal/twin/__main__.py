@@ -1,0 +1,33 @@
+"""``python -m tideflow.rehearsal.twin FOLDER``: the twin of a rehearsal, as ``background`` starts it.
+
+What it needs to know is in the folder: it holds a token, which arguments would show to everybody.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from tideflow.rehearsal.pace import Pace
+from tideflow.rehearsal.twin.server import serve
+
+
+def main() -> None:
+    """Serve until told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    folder = Path(sys.argv[1])
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    serve(
+        folder,
+        port=settings["port"],
+        token=(folder / "token").read_text(encoding="utf-8").strip(),
+        binaries=Path(settings["binaries"]),
+        pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"]),
+        ready=lambda: None,
+    )
+
+
+if __name__ == "__main__":
+    main()

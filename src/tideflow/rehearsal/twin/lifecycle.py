@@ -1,0 +1,158 @@
+"""How clusters come to be: their control planes are started, their nodes made, their 1-clicks installed.
+
+One thread looks at all clusters a few times a second and does what is due, so that whatever was left
+half-made by a restart goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from tideflow.clients.kubernetes import Kubernetes
+from tideflow.errors import TideflowError
+from tideflow.rehearsal import addons, clusters, nodes
+from tideflow.rehearsal.twin import catalogue
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from tideflow.rehearsal.control_plane import ControlPlane
+    from tideflow.rehearsal.pace import Pace
+    from tideflow.rehearsal.twin.state import Cluster, State
+
+_LOG = logging.getLogger(__name__)
+_EVERY = 0.2  # seconds between two looks
+_AGAIN = 3.0  # seconds until something that failed is tried again
+
+# How long the real service takes, in seconds; divided by the speed.
+_CLUSTER = 300.0
+_NODE = 120.0
+_ADDON = 90.0
+
+
+class Lifecycle:
+    """Makes of each cluster in the state what the state says."""
+
+    def __init__(self, state: State, folder: Path, binaries: Path, pace: Pace) -> None:
+        self._state = state
+        self._folder = folder
+        self._binaries = binaries
+        self._pace = pace
+        self._workers = ThreadPoolExecutor(4)
+        self._busy: dict[str, Future[None]] = {}
+        self._retry_at: dict[str, float] = {}
+        self._stopped = threading.Event()
+        self._started: set[str] = set()
+        self._synced: dict[str, set[str]] = {}
+        self.address = ""  # the URL of the twin itself, which control planes ask about tokens
+
+    def control_plane(self, cluster_id: str) -> ControlPlane:
+        """Return the control plane of a cluster."""
+        return clusters.control_plane(self._folder, cluster_id)
+
+    def run(self) -> None:
+        """Do what is due, until ``stop``."""
+        while not self._stopped.wait(_EVERY):
+            for cluster in self._state:
+                done = self._busy.get(cluster.id)
+                if (done is None or done.done()) and self._retry_at.get(cluster.id, 0.0) <= time.time():
+                    self._busy[cluster.id] = self._workers.submit(self._advance, cluster)
+
+    def stop(self) -> None:
+        """End `run`, and wait for what is under way; the control planes go on."""
+        self._stopped.set()
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def _advance(self, cluster: Cluster) -> None:
+        try:
+            if cluster.state == "deleting":
+                self._delete(cluster)
+            else:
+                self._start(cluster)
+                self._nodes(cluster)
+                self._addons(cluster)
+        except TideflowError as error:
+            _LOG.warning("%s: %s", cluster.name, error)
+            with self._state.lock:
+                cluster.message = str(error)
+            self._retry_at[cluster.id] = time.time() + _AGAIN
+
+    def _is_due(self, since: float, seconds: float) -> bool:
+        return time.time() >= since + seconds / self._pace.speed
+
+    def _start(self, cluster: Cluster) -> None:
+        """Have the control plane run, and say so once a real one would."""
+        plane = self.control_plane(cluster.id)
+        if cluster.id not in self._started:
+            clusters.start(
+                self._folder, cluster.id, twin=self.address, binaries=self._binaries, pace=self._pace
+            )
+            self._started.add(cluster.id)
+        if cluster.endpoint != plane.endpoint or cluster.state == "provisioning":
+            with self._state.lock:
+                cluster.endpoint, cluster.message = plane.endpoint, ""
+                if cluster.state == "provisioning" and self._is_due(cluster.created_at, _CLUSTER):
+                    cluster.state = "running"
+                self._state.save()
+
+    def _nodes(self, cluster: Cluster) -> None:
+        """Have those nodes in the cluster whose droplets would be up by now."""
+        with self._state.lock:
+            due = [
+                (pool, node)
+                for pool in cluster.pools
+                for node in pool.nodes
+                if self._is_due(node.created_at, _NODE)
+            ]
+            new = [node for _, node in due if node.state == "provisioning"]
+            known = {node.id for _, node in due}
+        live = self._synced.get(cluster.id)
+        if not new and live == known:
+            return
+        wanted = []
+        for pool, node in due:
+            size = catalogue.SIZES[pool.size]
+            wanted.append(
+                nodes.Node(
+                    name=node.name,
+                    id=node.id,
+                    pool_name=pool.name,
+                    pool_id=pool.id,
+                    size_slug=size.slug,
+                    cpus=size.cpus,
+                    memory_mib=size.memory_mib,
+                    region=cluster.region,
+                    labels=pool.labels,
+                    taints=pool.taints,
+                )
+            )
+        nodes.sync(self._client(cluster), wanted)
+        with self._state.lock:
+            for node in new:
+                node.state = "running"
+            self._state.save()
+        self._synced[cluster.id] = known
+
+    def _addons(self, cluster: Cluster) -> None:
+        """Install the 1-clicks whose time has come."""
+        with self._state.lock:
+            due = [slug for slug, asked_at in cluster.addons.items() if self._is_due(asked_at, _ADDON)]
+        for slug in due:
+            addons.install(self._client(cluster), slug)
+            with self._state.lock:
+                cluster.addons.pop(slug, None)
+                self._state.save()
+
+    def _delete(self, cluster: Cluster) -> None:
+        self.control_plane(cluster.id).delete()
+        with self._state.lock:
+            self._state.clusters.pop(cluster.id, None)
+            self._state.save()
+
+    def _client(self, cluster: Cluster) -> Kubernetes:
+        return Kubernetes.from_kubeconfig(self.control_plane(cluster.id).admin_kubeconfig)
