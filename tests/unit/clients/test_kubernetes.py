@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TOKEN = "canary-token"  # noqa: S105 - to be looked for
+TOKEN = "canary-token"
 
 
 class Server(ThreadingHTTPServer):

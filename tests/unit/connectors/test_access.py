@@ -15,7 +15,7 @@ def credentials(*, hours: float) -> Credentials:
     return Credentials(
         server="https://127.0.0.1:6443",
         certificate_authority="-----BEGIN CERTIFICATE-----\n",
-        token="canary-token",  # noqa: S106 - to be looked for
+        token="canary-token",
         expires_at=dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours),
     )
 
