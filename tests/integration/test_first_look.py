@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,17 +83,18 @@ def test_bad_input_is_one_line_and_makes_nothing(
 
 def test_a_half_written_base_is_refused(checkout: Checkout) -> None:
     """Files without the marker that is written last are not taken for a release."""
-    vendored = checkout.folder / "vendored" / "kubeflow" / "core_v1--Namespace" / "default"
-    vendored.mkdir(parents=True)
+    vendored = checkout.folder / "vendored" / "kubeflow"
+    namespace = vendored / "core_v1--Namespace" / "default--auth.yaml"
+    namespace.parent.mkdir(parents=True)
+    namespace.write_text("{apiVersion: v1, kind: Namespace, metadata: {name: auth}}")
     try:
         done = checkout.run("pyinfra", "-y", "inventory.py", "deploys/all.py", check=False)
         assert done.returncode != 0
         assert "make vendor" in done.stderr
         assert "Traceback" not in done.stderr
+        assert clusters(checkout) == []
     finally:
-        vendored.rmdir()
-        vendored.parent.rmdir()
-        vendored.parent.parent.rmdir()
+        shutil.rmtree(vendored)
 
 
 def test_a_real_platform_refuses_placeholders_before_it_asks_anybody(checkout: Checkout) -> None:

@@ -41,7 +41,7 @@ def test_a_release_is_deployed_in_one_pass(checkout: Checkout) -> None:
     mark = checkout.mark()
     again = checkout.pyinfra("deploys/all.py")
     assert checkout.writes(mark) == []
-    assert "Success" not in again
+    assert "] Success" not in again
 
 
 def test_nodes_that_are_too_small_are_told_how_many_would_do(checkout: Checkout) -> None:

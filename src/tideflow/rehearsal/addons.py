@@ -1,4 +1,4 @@
-"""1-click applications: the objects that DigitalOcean's installer leaves in a cluster, Helm's release included."""
+"""1-click applications: the objects that DigitalOcean's installer leaves, Helm's release included."""
 
 from __future__ import annotations
 
@@ -63,12 +63,14 @@ def _nginx() -> Iterator[tuple[str, dict[str, Any]]]:
     core, name = f"/api/v1/namespaces/{_NGINX}", "ingress-nginx-controller"
     rbac = "rbac.authorization.k8s.io"
     yield f"{core}/serviceaccounts/{_NGINX}", _object("v1", "ServiceAccount", _NGINX, _NGINX)
+    watched = ["get", "list", "watch"]
+    core_kinds = ["configmaps", "endpoints", "nodes", "pods", "secrets", "services"]
     rules = [
-        {"apiGroups": [""], "resources": ["configmaps", "endpoints", "nodes", "pods", "secrets", "services"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": core_kinds, "verbs": watched},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "ingressclasses"], "verbs": watched},
         {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses/status"], "verbs": ["update"]},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
-    ]  # fmt: skip
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": watched},
+    ]
     yield f"/apis/{rbac}/v1/clusterroles/{_NGINX}", _object(f"{rbac}/v1", "ClusterRole", _NGINX, rules=rules)
     yield (
         f"/apis/{rbac}/v1/clusterrolebindings/{_NGINX}",
@@ -190,7 +192,7 @@ def _deployment(slug: str, name: str, image: str, *, cpu: str, memory: str, repl
 
 
 def _release(slug: str) -> dict[str, Any]:
-    """Return Helm's record of the release, in its own encoding: JSON, gzip, base64, and base64 as a Secret."""
+    """Return Helm's record of the release, in its encoding: JSON, gzip, base64, and base64 as a Secret."""
     chart, application = _CHARTS[slug]
     now = dt.datetime.now(dt.UTC).isoformat()
     release = {

@@ -1,0 +1,90 @@
+"""Loading: what is read, and what is refused by file and object."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tideflow.engine.manifests import load
+from tideflow.errors import ManifestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: a}\ndata: {when: 2026-01-01}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [", r"broken\.yaml, line 2: this is not YAML"),
+        ("a: b: c", r"broken\.yaml, line 1: this is not YAML"),
+        ("just text", r"broken\.yaml holds a str, not a Kubernetes object"),
+        ("apiVersion: v1\nmetadata: {name: b}", r"broken\.yaml holds an object without kind"),
+        ("kind: ConfigMap\nmetadata: {name: b}", r"broken\.yaml holds an object without apiVersion"),
+        ("apiVersion: v1\nkind: ConfigMap", r"broken\.yaml holds a ConfigMap without metadata\.name"),
+        (f"{GOOD}---\n{GOOD}", r"ConfigMap a/b is there twice: in .*broken\.yaml and in .*\(document 2\)"),
+        ("", "x"),
+    ],
+)
+def test_what_is_no_object_is_an_error_that_names_file_and_object(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    """One line says where and what; an empty file is none of it."""
+    (tmp_path / "broken.yaml").write_text(text)
+    if not text:
+        assert load(tmp_path) == []
+        return
+    with pytest.raises(ManifestError, match=expected):
+        load(tmp_path)
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    """To apply nothing is never what was meant."""
+    with pytest.raises(ManifestError, match="there are no manifests in"):
+        load(tmp_path)
+
+
+def test_yaml_is_read_as_kubectl_reads_it(tmp_path: Path) -> None:
+    """Dates stay text, lists are taken apart, what only the server sets is dropped."""
+    (tmp_path / "one.yaml").write_text(
+        "apiVersion: v1\nkind: List\nitems:\n- "
+        + GOOD.replace("\n", "\n  ").rstrip()
+        + "\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: a, uid: x, creationTimestamp: null}\n  status: {}\n"
+    )
+    config, namespace = load(tmp_path)
+    assert config.body["data"] == {"when": "2026-01-01"}
+    assert namespace.body == {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}
+
+
+def test_a_secrets_texts_become_data() -> None:
+    """With stringData the proof would not see what others change."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}}
+    [loaded] = load([secret])
+    assert loaded.body["data"] == {"k": base64.b64encode(b"v").decode()}
+    assert "stringData" not in loaded.body
+    with pytest.raises(ManifestError, match="stringData is not all text"):
+        load([{**secret, "stringData": {"k": 1}}])
+
+
+def test_what_was_parsed_is_kept_but_no_secret(tmp_path: Path) -> None:
+    """The second time nothing is parsed; Secrets never reach the cache, and damage costs a parse."""
+    source, cache = tmp_path / "source", tmp_path / "cache"
+    source.mkdir()
+    (source / "one.yaml").write_text(GOOD)
+    (source / "two.yaml").write_text(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {k: canary-secret}\n"
+    )
+    first = load(source, cache=cache)
+    [kept] = cache.iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "canary" not in kept.read_text()
+    assert base64.b64encode(b"canary-secret").decode() not in kept.read_text()
+    assert load(source, cache=cache) == first
+    for damage in (b"", b"[]", b"{", b"\xff"):
+        kept.write_bytes(damage)
+        assert load(source, cache=cache) == first
+    (source / "one.yaml").write_text(GOOD.replace("2026", "2027"))
+    assert load(source, cache=cache)[0].body["data"] == {"when": "2027-01-01"}
