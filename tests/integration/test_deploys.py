@@ -12,6 +12,8 @@ from tests.integration.deploying import Checkout, failed, written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.usefixtures("binaries")
+
 NO_CHANGE = "No changes"
 
 

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 FOLDER = os.environ.get("TIDEFLOW_TEST_KUBEFLOW", "")
 
-pytestmark = pytest.mark.skipif(
-    not FOLDER, reason="TIDEFLOW_TEST_KUBEFLOW names no folder with Kubeflow's manifests"
-)
+pytestmark = [
+    pytest.mark.skipif(not FOLDER, reason="TIDEFLOW_TEST_KUBEFLOW names no folder with Kubeflow's manifests"),
+    pytest.mark.usefixtures("binaries"),
+]
 
 
 @pytest.fixture(scope="module")
-def checkout(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Return a checkout with 26.03 vendored."""
-    assert binaries
     made = Checkout.make(tmp_path_factory.mktemp("release"))
     try:
         made.run("tideflow", "vendor", "--from", str(Path(FOLDER).resolve()))

@@ -120,4 +120,4 @@ def test_a_version_from_the_command_line_arrives_as_a_number() -> None:
 def test_a_wrong_value_is_an_error_that_names_its_setting(setting: str, value: object) -> None:
     """One line names the setting and what it was."""
     with pytest.raises(SettingError, match=f"the setting {setting} is"):
-        read(**{setting: value})
+        Settings.read(DEFAULTS | {setting: value}, rehearsal=True)

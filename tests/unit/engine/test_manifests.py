@@ -52,7 +52,8 @@ def test_yaml_is_read_as_kubectl_reads_it(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text(
         "apiVersion: v1\nkind: List\nitems:\n- "
         + GOOD.replace("\n", "\n  ").rstrip()
-        + "\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: a, uid: x, creationTimestamp: null}\n  status: {}\n"
+        + "\n- apiVersion: v1\n  kind: Namespace\n"
+        + "  metadata: {name: a, uid: x, creationTimestamp: null}\n  status: {}\n"
     )
     config, namespace = load(tmp_path)
     assert config.body["data"] == {"when": "2026-01-01"}
