@@ -107,7 +107,8 @@ def _rehearsals(platform: str | None) -> list[tuple[str, Any]]:
     help="Where its clusters and its token are kept.",
 )
 def twin(port: int, token: str | None, folder: Path) -> None:
-    """Serve a twin of DigitalOcean's API in the foreground."""
+    """Serve a twin of DigitalOcean's API in the foreground; its clusters end with it, and keep their data."""
+    from tideflow.rehearsal import clusters  # noqa: PLC0415 - see above
     from tideflow.rehearsal.background import Pace  # noqa: PLC0415 - see above
     from tideflow.rehearsal.building import binaries  # noqa: PLC0415 - see above
     from tideflow.rehearsal.files import private_folder, write_private  # noqa: PLC0415 - see above
@@ -122,5 +123,9 @@ def twin(port: int, token: str | None, folder: Path) -> None:
         token = f"dop_v1_{secrets.token_hex(32)}"
         write_private(kept, f"{token}\n")
         click.echo(f"token (kept in {kept}): {token}")
-    click.echo(f"the twin answers at http://127.0.0.1:{port}/v2/; end it with Ctrl-C")
-    serve(folder, port=port, token=token, binaries=programs, pace=Pace(), ready=lambda: None)
+    click.echo(f"the twin's API is at http://127.0.0.1:{port}/v2/; end it with Ctrl-C")
+    try:
+        serve(folder, port=port, token=token, binaries=programs, pace=Pace())
+    finally:
+        for plane in clusters.control_planes(folder):
+            plane.stop()

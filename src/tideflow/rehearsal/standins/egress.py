@@ -2,7 +2,7 @@
 
 The API server asks it to CONNECT to the address of a ready pod, which it has looked up itself, and then
 speaks TLS to the server name of a Service. Here the stand-in of that Service answers, with a certificate of
-the CA that whoever serves the webhook in reality would have used. So a wrong CA bundle fails, as it does there.
+the CA that whoever serves the webhook in reality would have used: a wrong CA bundle fails, as it does there.
 """
 
 from __future__ import annotations

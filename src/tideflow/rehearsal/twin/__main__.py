@@ -25,7 +25,6 @@ def main() -> None:
         token=(folder / "token").read_text(encoding="utf-8").strip(),
         binaries=Path(settings["binaries"]),
         pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"]),
-        ready=lambda: None,
     )
 
 

@@ -16,7 +16,6 @@ from tideflow.rehearsal.twin.lifecycle import Lifecycle
 from tideflow.rehearsal.twin.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tideflow.rehearsal.pace import Pace
@@ -33,9 +32,7 @@ class _Handler(WSGIRequestHandler):
         self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
 
 
-def serve(
-    folder: Path, *, port: int, token: str, binaries: Path, pace: Pace, ready: Callable[[], None]
-) -> None:
+def serve(folder: Path, *, port: int, token: str, binaries: Path, pace: Pace) -> None:
     """Serve the twin whose state is in ``folder`` until SIGTERM or SIGINT; its control planes go on.
 
     Raises ``RehearsalError`` if the port is taken.
@@ -62,7 +59,6 @@ def serve(
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    ready()
     try:
         server.serve_forever()
     finally:

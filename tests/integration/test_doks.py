@@ -1,0 +1,125 @@
+"""A real platform's connector, with the twin in DigitalOcean's place."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration.deploying import Checkout
+
+from tideflow.rehearsal.addresses import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.usefixtures("binaries")
+
+TOKEN = "canary-right-token"
+OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, dict[str, str]]]:
+    """Serve a twin in the foreground, and return a checkout and the environment that leads to it."""
+    checkout = Checkout.make(tmp_path_factory.mktemp("doks"))
+    port = free_port()
+    process = subprocess.Popen(
+        [Path(sys.executable).parent / "tideflow", "twin", "--port", str(port), "--token", TOKEN],
+        cwd=checkout.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not answers(port):
+            assert process.poll() is None
+            time.sleep(0.2)
+        yield (
+            checkout,
+            {
+                "TIDEFLOW_PLATFORM": "production",
+                "DIGITALOCEAN_ACCESS_TOKEN": TOKEN,
+                "DIGITALOCEAN_END_POINT": f"http://127.0.0.1:{port}/v2/",
+            },
+        )
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert not answers(port)
+
+
+def answers(port: int) -> bool:
+    """Tell whether the twin answers, be it with a refusal."""
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/account", timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def run(twin: tuple[Checkout, dict[str, str]], *arguments: str, **environment: str) -> tuple[int, str]:
+    """Run pyinfra on the platform, and return its exit status and what it printed."""
+    checkout, leading = twin
+    done = checkout.run(
+        "pyinfra", "-y", *OWN, "inventory.py", *arguments, check=False, **(leading | environment)
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_wrong_token_is_one_line(twin: tuple[Checkout, dict[str, str]]) -> None:
+    """It says what to check, and shows no token."""
+    status, printed = run(twin, "deploys/all.py", DIGITALOCEAN_ACCESS_TOKEN="canary-wrong-token")
+    assert status != 0
+    assert printed.count("check the token in DIGITALOCEAN_ACCESS_TOKEN") == 1
+    assert "401" in printed
+    assert "canary" not in printed
+    assert "Traceback" not in printed
+
+
+def test_nothing_vendored_stops_before_anything_is_created(twin: tuple[Checkout, dict[str, str]]) -> None:
+    """A real platform never gets the sample."""
+    status, printed = run(twin, "deploys/all.py", TIDEFLOW_PASSWORD="long enough")
+    assert status != 0
+    assert "run first: make vendor" in printed
+    assert not (twin[0].folder / ".tideflow" / "twin" / "clusters").exists()
+
+
+def test_without_a_password_and_a_terminal_it_stops_at_once(twin: tuple[Checkout, dict[str, str]]) -> None:
+    """The password is asked for before the first change, and nobody is there to ask."""
+    status, printed = run(twin, "deploys/cluster.py", "deploys/auth.py")
+    assert status != 0
+    assert "run first" in printed or "TIDEFLOW_PASSWORD" in printed
+    assert not (twin[0].folder / ".tideflow" / "twin" / "clusters").exists()
+
+
+def test_cluster_and_load_balancer_on_a_platform(twin: tuple[Checkout, dict[str, str]]) -> None:
+    """The same deploy files act on DigitalOcean; a rerun changes nothing; --debug shows no token."""
+    status, printed = run(twin, "deploys/cluster.py", "deploys/load_balancer.py")
+    assert status == 0, printed
+    assert "--> Platform production on DigitalOcean" in printed
+    kubeconfig = twin[0].folder / ".tideflow" / "production" / "kubeconfig"
+    assert kubeconfig.stat().st_mode & 0o777 == 0o600
+    secret = kubeconfig.read_text().partition("token: ")[2].split()[0]
+    status, printed = run(twin, "--debug", "deploys/cluster.py", "deploys/load_balancer.py")
+    assert status == 0, printed
+    assert "] Success" not in printed
+    assert secret not in printed
+    assert "canary" not in printed
+
+
+def test_a_taken_port_is_one_line(twin: tuple[Checkout, dict[str, str]]) -> None:
+    """Another twin on the same port says what to do."""
+    checkout, leading = twin
+    port = leading["DIGITALOCEAN_END_POINT"].rpartition(":")[2].partition("/")[0]
+    done = checkout.run("tideflow", "twin", "--port", port, "--folder", "other", "--token", "x", check=False)
+    assert done.returncode == 1
+    assert done.stderr.count(f"port {port} is in use") == 1
+    assert "Traceback" not in done.stderr
