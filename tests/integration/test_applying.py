@@ -1,0 +1,289 @@
+"""The engine on a real API server: one pass, nothing written twice, everything put back."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.integration.planes import eventually
+from tests.unit.engine.objects import (
+    config_map,
+    custom,
+    definition,
+    deployment,
+    namespace,
+    service,
+    webhook,
+)
+
+from tideflow.engine.applying import Application
+from tideflow.engine.manifests import load
+from tideflow.errors import ApplyError, GraphError, ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.planes import Plane
+
+    from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.engine.applying import Plan, Summary
+
+WRITES = {"create", "patch", "update", "delete"}
+
+
+@pytest.fixture(scope="module")
+def cluster(plane: Plane) -> Iterator[Kubernetes]:
+    """Return a client whose requests are audited, of a cluster with one node."""
+    plane.reviews.users["applying"] = "applying@example.org"
+    own = plane.client()
+    room = {"cpu": "4", "memory": "8Gi", "pods": "110"}
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "applying", "labels": {"node.kubernetes.io/instance-type": "s-4vcpu-8gb"}},
+        "status": {"capacity": room, "allocatable": room},
+    }
+    own.post("/api/v1/nodes", node)
+    client = plane.platform_client("applying")
+    yield client
+    own.delete("/api/v1/nodes/applying")
+    own.close()
+    client.close()
+
+
+@pytest.fixture
+def space(cluster: Kubernetes, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return a namespace's name of the test's own, deleted after it."""
+    name = f"t{abs(hash(request.node.name)) % 10**8}"
+    yield name
+    cluster.delete(f"/api/v1/namespaces/{name}")
+
+
+def apply(cluster: Kubernetes, objects: list[dict[str, Any]], *, timeout: float = 60, **more: Any) -> Plan:
+    """Apply a set, and return what was planned."""
+    applying = Application(cluster, set_name="test", manifests=load(objects), timeout=timeout, **more)
+    plan = applying.plan()
+    if plan.writes or plan.waiting:
+        run(applying, plan)
+    return plan
+
+
+def run(applying: Application, plan: Plan) -> Summary:
+    """Carry a plan out."""
+    return applying.run(plan, progress=lambda _: None)
+
+
+def test_a_set_is_applied_in_one_pass_and_a_rerun_writes_nothing(
+    plane: Plane, cluster: Kubernetes, space: str
+) -> None:
+    """Definitions and their resources, workloads and what they name, in any order, without one refusal."""
+    volumes = [{"name": "v", "configMap": {"name": "settings"}}]
+    objects = [
+        custom("Gadget", "g", space),
+        deployment("d", space, volumes=volumes),
+        definition("Gadget"),
+        config_map("settings", space, x="1"),
+        namespace(space),
+    ]
+    before = len(plane.audited())
+    assert len(apply(cluster, objects).created) == 5
+    eventually(
+        lambda: plane.audited()[before:], lambda events: any("configmaps/test-0" in str(e) for e in events)
+    )
+    refused = [
+        event
+        for event in plane.audited()[before:]
+        if event["verb"] in WRITES and event["responseStatus"]["code"] >= 400
+    ]
+    assert refused == []
+    before = len(plane.audited())
+    assert len(apply(cluster, objects).unchanged) == 5
+    assert not any(event["verb"] in WRITES for event in plane.audited()[before:])
+
+
+def test_what_others_change_is_put_back_and_what_is_theirs_stays(cluster: Kubernetes, space: str) -> None:
+    """Image, replicas, a label taken away, an object deleted; not status, annotations or labels of others."""
+    objects = [namespace(space), deployment("d", space), config_map("c", space, x="1")]
+    objects[1]["metadata"]["labels"] = {"ours": "1"}
+    apply(cluster, objects)
+    path = f"/apis/apps/v1/namespaces/{space}/deployments/d"
+    cluster.patch(path, {"metadata": {"labels": {"theirs": "1"}, "annotations": {"theirs": "1"}}})
+    assert not apply(cluster, objects).writes
+    other = [{"name": "main", "image": "example.org/other:1"}]
+    for change in (
+        {"spec": {"template": {"spec": {"containers": other}}}},
+        {"spec": {"replicas": 3}},
+        {"metadata": {"labels": {"ours": None}}},
+        {"metadata": {"annotations": {"tideflow.dev/applied": "forged"}}},
+    ):
+        cluster.patch(path, change)
+        assert [key.kind for key in apply(cluster, objects).changed] == ["Deployment"]
+        live = cluster.get(path)
+        assert live["spec"]["replicas"] == 1
+        assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "example.org/main:1"
+        assert live["metadata"]["labels"] == {"ours": "1", "theirs": "1"}
+        assert not apply(cluster, objects).writes
+    cluster.delete(f"/api/v1/namespaces/{space}/configmaps/c")
+    assert [key.kind for key in apply(cluster, objects).created] == ["ConfigMap"]
+
+
+def test_killed_between_a_write_and_its_record_an_older_manifest_still_wins(
+    plane: Plane, cluster: Kubernetes, space: str
+) -> None:
+    """The annotation is part of the write, so the record of the older state proves nothing."""
+    older = [namespace(space), config_map("c", space, x="old")]
+    newer = copy.deepcopy(older)
+    newer[1]["data"]["x"] = "new"
+    apply(cluster, older)
+    script = """
+import json, os, sys
+from pathlib import Path
+from tideflow.clients.kubernetes import Kubernetes
+from tideflow.engine.applying import Application
+from tideflow.engine.manifests import load
+from tideflow.engine.records import Records
+Records.write = lambda *_: os._exit(9)
+cluster = Kubernetes.from_kubeconfig(Path(sys.argv[1]))
+applying = Application(cluster, set_name="test", manifests=load(json.load(sys.stdin)))
+applying.run(applying.plan(), progress=print)
+"""
+    kubeconfig = plane.control_plane.admin_kubeconfig
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(kubeconfig)], input=json.dumps(newer), text=True, check=False
+    )
+    assert done.returncode == 9
+    path = f"/api/v1/namespaces/{space}/configmaps/c"
+    assert cluster.get(path)["data"]["x"] == "new"
+    assert [key.kind for key in apply(cluster, older).changed] == ["ConfigMap"]
+    assert cluster.get(path)["data"]["x"] == "old"
+
+
+@pytest.mark.parametrize("data", [None, {}, {"objects": "["}, {"objects": "[[1]]"}, {"objects": "7"}])
+def test_records_that_are_gone_or_damaged_only_cost_an_apply(
+    cluster: Kubernetes, space: str, data: dict[str, str] | None
+) -> None:
+    """Everything is written once more, changes nothing, and is proven afterwards."""
+    objects = [namespace(space), config_map("c", space, x="1")]
+    apply(cluster, objects)
+    record = "/api/v1/namespaces/tideflow/configmaps/test-0"
+    version = cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["metadata"]["resourceVersion"]
+    if data is None:
+        cluster.delete(record)
+    else:
+        cluster.patch(
+            record,
+            [{"op": "replace", "path": "/data", "value": data}],
+            content_type="application/json-patch+json",
+        )
+    assert len(apply(cluster, objects).changed) == 2
+    live = cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")
+    assert live["metadata"]["resourceVersion"] == version
+    assert not apply(cluster, objects).writes
+
+
+def test_a_credential_is_created_once(cluster: Kubernetes, space: str) -> None:
+    """Whoever changes it afterwards is right."""
+    made = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "namespace": space},
+        "stringData": {"k": "generated"},
+    }
+    objects = [namespace(space), made]
+    once = {manifest.key for manifest in load([made])}
+    apply(cluster, objects, create_once=once)
+    path = f"/api/v1/namespaces/{space}/secrets/s"
+    cluster.patch(path, {"data": {"k": "Y2hvc2Vu"}})
+    assert not apply(cluster, objects, create_once=once).writes
+    assert cluster.get(path)["data"] == {"k": "Y2hvc2Vu"}
+    cluster.delete(path)
+    assert [key.kind for key in apply(cluster, objects, create_once=once).created] == ["Secret"]
+
+
+def test_one_objects_failure_stops_only_what_needs_it(cluster: Kubernetes, space: str) -> None:
+    """The error says what failed and why, and what was skipped because of it; the rest is applied."""
+    broken = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "p", "namespace": space},
+        "spec": {"accessModes": ["Nonsense"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "p"}}]
+    objects = [
+        namespace(space),
+        broken,
+        deployment("d", space, volumes=volumes),
+        config_map("c", space, x="1"),
+    ]
+    with pytest.raises(ApplyError) as caught:
+        apply(cluster, objects)
+    text = str(caught.value)
+    assert f"PersistentVolumeClaim {space}/p failed: " in text
+    assert "Nonsense" in text
+    assert f"Deployment {space}/d was not written, since it needs PersistentVolumeClaim {space}/p" in text
+    assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1"}
+
+
+def test_what_waits_says_for_what(cluster: Kubernetes, space: str) -> None:
+    """A webhook that nobody serves holds what it is called for, and the timeout tells which and why."""
+    hook = webhook(space, "nobody", resources=["gizmos"], groups=["example.org"], space=space)
+    objects = [namespace(space), definition("Gizmo"), hook, custom("Gizmo", "g", space)]
+    try:
+        with pytest.raises(ApplyError, match="it has no CA bundle yet") as caught:
+            apply(cluster, objects, timeout=3)
+        assert f"Gizmo {space}/g could not be written: it waits for webhook {space}.example.org" in str(
+            caught.value
+        )
+    finally:
+        cluster.delete(f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{space}")
+
+
+def test_pods_without_a_place_end_with_the_number_of_nodes(cluster: Kubernetes, space: str) -> None:
+    """Nothing but another node helps, so nobody waits for the timeout."""
+    large = [{"name": "main", "image": "x", "resources": {"requests": {"memory": "3Gi"}}}]
+    work = deployment("d", space, containers=large)
+    work["spec"]["replicas"] = 5
+    with pytest.raises(ApplyError, match="Insufficient memory") as caught:
+        apply(cluster, [namespace(space), work], timeout=120)
+    assert "There are 1 nodes of s-4vcpu-8gb; 3 would hold everything" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("objects", "error", "expected"),
+    [
+        ([config_map("c", "nowhere")], GraphError, "ConfigMap nowhere/c is in the namespace nowhere"),
+        (
+            [custom("Unknown", "u", "default")],
+            ManifestError,
+            "Unknown default/u is of a type that nobody defines",
+        ),
+        (
+            [
+                webhook("one", "first", resources=["pods"], groups=[""], space="default"),
+                webhook("two", "second", resources=["pods"], groups=[""], space="default"),
+                service("first", "default"),
+                service("second", "default"),
+                deployment("first", "default"),
+                deployment("second", "default"),
+            ],
+            GraphError,
+            "these objects wait for each other",
+        ),
+    ],
+)
+def test_what_cannot_be_applied_is_refused_before_anything_is_written(
+    plane: Plane,
+    cluster: Kubernetes,
+    objects: list[dict[str, Any]],
+    error: type[Exception],
+    expected: str,
+) -> None:
+    """Planning finds it."""
+    before = len(plane.audited())
+    with pytest.raises(error, match=expected):
+        apply(cluster, objects)
+    assert not any(event["verb"] in WRITES for event in plane.audited()[before:])
