@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from tideflow.connectors import access
 from tideflow.connectors.platform import PlatformConnector, given
-from tideflow.connectors.settings import check_cluster_name
+from tideflow.connectors.settings import TOKEN, check_cluster_name
 from tideflow.errors import DigitalOceanError, SettingError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tideflow.clients.digitalocean import Cluster, DigitalOcean
     from tideflow.clients.kubernetes import Kubernetes
-
-TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 
 
 class DoksConnector(PlatformConnector):

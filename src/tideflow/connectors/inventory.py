@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tideflow.connectors.doks import TOKEN
+from tideflow.connectors.settings import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from tideflow.errors import SettingError
 
+TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+
 PLACEHOLDER_HOSTNAME = "kubeflow.example.com"
 PLACEHOLDER_EMAIL = "user@example.com"
 REHEARSAL_HOSTNAME = "kubeflow.localhost"
