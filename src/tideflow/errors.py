@@ -18,6 +18,21 @@ their text is printed.
         └── DigitalOceanError
 """
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One of the things that the Kubernetes API server holds against a write.
+
+    ``reason`` is the API's word, such as ``FieldManagerConflict``; ``field`` a path such as
+    ``.spec.replicas``; ``message`` says more.
+    """
+
+    reason: str
+    field: str
+    message: str
+
 
 class TideflowError(Exception):
     """Something a person has to know about.
@@ -76,7 +91,8 @@ class ServiceError(TideflowError):
 class KubernetesError(ServiceError):
     """The Kubernetes API server refused, failed, or could not be reached.
 
-    ``reason`` is the API's own word for it, such as ``NotFound`` or ``Invalid``.
+    ``reason`` is the API's own word for it, such as ``NotFound`` or ``Invalid``; ``causes`` are the details,
+    if it gave any.
     """
 
     def __init__(
@@ -85,11 +101,13 @@ class KubernetesError(ServiceError):
         *,
         status: int = 0,
         reason: str = "",
+        causes: tuple[Cause, ...] = (),
         retry_after: float | None = None,
         hint: str = "",
     ) -> None:
         super().__init__(message, status=status, retry_after=retry_after, hint=hint)
         self.reason = reason
+        self.causes = causes
 
 
 class DigitalOceanError(ServiceError):

@@ -20,7 +20,7 @@ from tests.unit.engine.objects import (
     webhook,
 )
 
-from tideflow.engine.applying import Application
+from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
 from tideflow.errors import ApplyError, GraphError, ManifestError
 
@@ -65,7 +65,8 @@ def space(cluster: Kubernetes, request: pytest.FixtureRequest) -> Iterator[str]:
 
 def apply(cluster: Kubernetes, objects: list[dict[str, Any]], *, timeout: float = 60, **more: Any) -> Plan:
     """Apply a set, and return what was planned."""
-    applying = Application(cluster, set_name="test", manifests=load(objects), timeout=timeout, **more)
+    options = Options(timeout=timeout, **more)
+    applying = Application(cluster, set_name="test", manifests=load(objects), options=options)
     plan = applying.plan()
     if plan.writes or plan.waiting:
         run(applying, plan)

@@ -18,7 +18,7 @@ from kubernetes import config as upstream_config
 
 from tideflow import __version__
 from tideflow.clients.resources import DISCOVERY, Resources, from_discovery
-from tideflow.errors import KubernetesError, SettingError
+from tideflow.errors import Cause, KubernetesError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -333,7 +333,8 @@ def _refusal(response: urllib3.BaseHTTPResponse, what: str) -> KubernetesError:
         status = {}
     message = str(status.get("message") or response.data[:200].decode(errors="replace").strip())
     if len(message) > _LONGEST_MESSAGE:
-        message = message[:_LONGEST_MESSAGE] + " …"
+        # What is wrong stands at the end of it, after the value that is.
+        message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
     after = response.headers.get("retry-after", "")
     hint = ""
     if response.status == 401:  # noqa: PLR2004 - Unauthorized
@@ -342,6 +343,17 @@ def _refusal(response: urllib3.BaseHTTPResponse, what: str) -> KubernetesError:
         f"{what} was answered {response.status}: {message}",
         status=response.status,
         reason=str(status.get("reason") or ""),
+        causes=_causes(status.get("details")),
         retry_after=float(after) if after.isdigit() else None,
         hint=hint,
+    )
+
+
+def _causes(details: Any) -> tuple[Cause, ...]:
+    """Return the causes in the details of a Status object, none if they are of another shape."""
+    found = details.get("causes") if isinstance(details, dict) else None
+    return tuple(
+        Cause(*(str(cause.get(part) or "") for part in ("reason", "field", "message")))
+        for cause in found or ()
+        if isinstance(cause, dict)
     )

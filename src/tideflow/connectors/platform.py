@@ -20,6 +20,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra_cli.exceptions import CliError
 from typing_extensions import override
 
+from tideflow.connectors.interrupts import Interrupt
 from tideflow.connectors.settings import Settings
 from tideflow.errors import TideflowError
 
@@ -133,6 +134,7 @@ class PlatformConnector(LocalConnector):
     @override
     def connect(self) -> None:
         """Reach the platform, or end with one line that says why not."""
+        Interrupt.install()
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.prepare()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tideflow.engine import graph, plan, readiness, report, snapshot, webhooks
 from tideflow.engine.graph import StatedGate, World
+from tideflow.engine.outcome import Options
 from tideflow.engine.plan import Plan
 from tideflow.engine.records import Records
 from tideflow.engine.release import Release
@@ -15,13 +16,13 @@ from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
 from tideflow.errors import ApplyError, ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource, Resources
     from tideflow.engine.manifests import Key, Manifest
 
-__all__ = ["Application", "Plan", "StatedGate", "Summary"]
+__all__ = ["Application", "Options", "Plan", "StatedGate", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Summary:
     changed: int
     unchanged: int
     elapsed: float
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return it as one line."""
@@ -42,11 +44,7 @@ class Summary:
 
 
 class Application:
-    """One set to be applied to one cluster; ``cluster`` is None while it does not exist.
-
-    ``create_once`` are objects that are created when they are missing and left alone afterwards. ``timeout``
-    is in seconds, over everything. With ``wait`` off, nothing but gates is waited for.
-    """
+    """One set to be applied to one cluster; ``cluster`` is None while it does not exist."""
 
     def __init__(
         self,
@@ -54,18 +52,14 @@ class Application:
         *,
         set_name: str,
         manifests: Sequence[Manifest],
-        create_once: Collection[Key] = (),
         gates: Sequence[StatedGate] = (),
-        timeout: float = 1800,
-        wait: bool = True,
+        options: Options = Options(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self._cluster = cluster
         self._set = set_name
         self._manifests = list(manifests)
-        self._create_once = frozenset(create_once)
         self._gates = gates
-        self._timeout = timeout
-        self._wait = wait
+        self._options = options
         self._snapshot = snapshot.Snapshot()
         self._records: Records | None = None
         self._recorded: dict[Key, Any] = {}
@@ -101,7 +95,7 @@ class Application:
             self._snapshot,
             self._recorded,
             set_name=self._set,
-            create_once=self._create_once,
+            create_once=self._options.create_once,
         )
         unserved = tuple(
             manifest.key
@@ -130,18 +124,20 @@ class Application:
             found,
             self._snapshot,
             set_name=self._set,
-            create_once=self._create_once,
-            timeout=self._timeout,
-            wait=self._wait,
+            options=self._options,
             progress=progress,
         )
         outcome = release.run()
         proven = {key: record for key, record in self._recorded.items() if key not in outcome.written}
         self._records.write(proven | outcome.written)
-        if outcome.failed or outcome.skipped or outcome.not_ready or outcome.held:
+        if outcome.stopped or outcome.failed or outcome.skipped or outcome.not_ready or outcome.held:
             raise ApplyError("\n".join(report.told(self._cluster, manifests, release, outcome)))
         return Summary(
-            outcome.created, outcome.changed, len(found.unchanged) + len(found.kept), outcome.elapsed
+            outcome.created,
+            outcome.changed,
+            len(found.unchanged) + len(found.kept),
+            outcome.elapsed,
+            tuple(outcome.notes),
         )
 
     def _types(self, resources: Resources) -> Iterator[Resource]:

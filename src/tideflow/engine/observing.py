@@ -25,6 +25,9 @@ SETTLING = 1.0
 """Seconds until a change to a webhook is in effect: the API server reads configurations and endpoints through
 watches of its own."""
 
+SETTLES = "it takes effect in a moment"
+"""What ``why_unserved`` returns in that time."""
+
 _UNSEEN = Status(ready=False, why="has not been seen yet")
 _DEFINITION = "CustomResourceDefinition"
 
@@ -36,6 +39,7 @@ class Observed:
         self.resources = resources
         self.written: set[Key] = set()
         self.changed_at = time.monotonic()
+        self._changed: set[Key] = set(manifests)
         self._manifests = manifests
         self._status: dict[Key, Status] = {}
         self._version: dict[Key, int] = {}
@@ -48,6 +52,16 @@ class Observed:
             if is_whole(key.group, key.kind):
                 self._see(key, live, since=0.0)
 
+    def discovered(self, resources: Resources) -> None:
+        """Take in what discovery has now."""
+        self.resources = resources
+        self._changed.update(key for key in self._manifests if key.kind == _DEFINITION)
+
+    def take_changed(self) -> set[Key]:
+        """Return the objects whose status may be another than when this was asked last."""
+        changed, self._changed = self._changed, set()
+        return changed
+
     def see(self, seen: Seen) -> None:
         """Take in what a watch has seen."""
         live = seen.live
@@ -57,6 +71,7 @@ class Observed:
         elif seen.gone:
             self._status[key] = Status(ready=False, why="was deleted by somebody")
             self._webhooks.pop(key, None)
+            self._changed.add(key)
             self.changed_at = time.monotonic()
         else:
             self._see(key, live, since=time.monotonic())
@@ -64,6 +79,7 @@ class Observed:
     def wrote(self, key: Key, version: str) -> None:
         """Note that the object was written, and that only what is seen from this version on counts."""
         self.written.add(key)
+        self._changed.add(key)
         self.changed_at = time.monotonic()
         if version.isdecimal():
             self._wanted_version[key] = int(version)
@@ -119,7 +135,7 @@ class Observed:
             self._webhooks_since.get((webhook.owner, webhook.name), 0.0),
             self._endpoints_since.get(service, 0.0),
         )
-        return "" if time.monotonic() - since >= SETTLING else "it takes effect in a moment"
+        return "" if time.monotonic() - since >= SETTLING else SETTLES
 
     def _see(self, key: Key, live: dict[str, Any], *, since: float) -> None:
         if key.kind in webhooks.CONFIGURATIONS or key.kind == _DEFINITION:
@@ -132,6 +148,7 @@ class Observed:
             return
         version = live["metadata"].get("resourceVersion", "")
         self._version[key] = int(version) if version.isdecimal() else 0
+        self._changed.add(key)
         found_status = readiness.status(live)
         if self._status.get(key) != found_status:
             self._status[key] = found_status

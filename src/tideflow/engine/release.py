@@ -6,23 +6,26 @@ changes any state. Writers are a bounded pool of threads.
 
 from __future__ import annotations
 
-import random
+import contextlib
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tideflow.clients.kubernetes import METADATA
-from tideflow.engine import ownership, waiting
+from tideflow.engine import faults, ownership, waiting
+from tideflow.engine.faults import Throttle
 from tideflow.engine.graph import Ready
-from tideflow.engine.observing import Observed, watched
+from tideflow.engine.observing import SETTLES, Observed, watched
+from tideflow.engine.outcome import Outcome
+from tideflow.engine.pending import Pending
 from tideflow.engine.records import Record
 from tideflow.engine.snapshot import is_whole
 from tideflow.engine.waiting import Pods
 from tideflow.engine.watching import Watching
 from tideflow.engine.webhooks import CONFIGURATIONS, GROUP, Webhook
+from tideflow.engine.writing import Writing
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -31,42 +34,25 @@ if TYPE_CHECKING:
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.graph import Need
     from tideflow.engine.manifests import Key, Manifest
+    from tideflow.engine.outcome import Options
     from tideflow.engine.plan import Plan
     from tideflow.engine.snapshot import Snapshot
     from tideflow.engine.watching import Seen
-
-WRITERS = 8
-"""Writes at once; more do not make a control plane of this size faster."""
+    from tideflow.engine.writing import Written
 
 _TICK = 0.5  # seconds without news after which the clock is looked at
 _MOMENT = 0.1  # seconds, while only time is missing
 _DISCOVERY = 0.3  # seconds between two looks at discovery, which cannot be watched
 _LINE = 1.0  # seconds between two live lines
-_TRIES = 6
 _STUCK = 20.0
 """Seconds without any change after which pods without a place are given up: the scheduler tries again at each
 change, so nothing but a new node helps them."""
 
 
-@dataclass
-class Outcome:
-    """What became of each object of a run; ``held`` are those whose needs were never met, and which."""
-
-    written: dict[Key, Record] = field(default_factory=dict)
-    created: int = 0
-    changed: int = 0
-    failed: dict[Key, str] = field(default_factory=dict)
-    skipped: dict[Key, Key] = field(default_factory=dict)
-    not_ready: dict[Key, str] = field(default_factory=dict)
-    held: dict[Key, str] = field(default_factory=dict)
-    out_of_room: bool = False
-    elapsed: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class _Wrote:
     key: Key
-    answer: dict[str, Any] | None
+    answer: Written | None
     error: KubernetesError | None
 
 
@@ -82,9 +68,7 @@ class Release:
         snapshot: Snapshot,
         *,
         set_name: str,
-        create_once: Collection[Key],
-        timeout: float,
-        wait: bool,
+        options: Options,
         progress: Callable[[str], None],
     ) -> None:
         self.observed = Observed(manifests, snapshot, cluster.resources())
@@ -95,18 +79,28 @@ class Release:
         self._plan = plan
         self._snapshot = snapshot
         self._manager = ownership.field_manager(set_name)
-        self._create_once = create_once
-        self._timeout = timeout
-        self._wait = wait
+        self._options = options
         self._progress = progress
+        self._writing = Writing(
+            cluster,
+            manager=self._manager,
+            desired=plan.desired,
+            live=snapshot.objects,
+            create_once=options.create_once,
+            conflicts=options.conflicts,
+            replace=options.replace,
+        )
         self._queue: Queue[Seen | _Wrote] = Queue()
         self._watching = Watching(cluster, self._queue)
         self._watched: set[tuple[str, str]] = set()
-        self._pending = {key for key in manifests if key in {*plan.created, *plan.changed}}
-        self._scope = [key for key in manifests if key in self._pending or key in plan.waiting]
+        to_write = {*plan.created, *plan.changed}
+        self._pending = Pending([key for key in manifests if key in to_write], needs)
+        self._scope = {key for key in manifests if key in to_write or key in plan.waiting}
+        self._unready = set(self._scope)
         self._in_flight: set[Key] = set()
+        self._throttle = Throttle()
         self._tries: Counter[Key] = Counter()
-        self._due: dict[Key, float] = {}
+        self._refused: dict[Key, KubernetesError] = {}
         self._outcome = Outcome()
         self._started = time.monotonic()
         self._said_at = self._discovered_at = self._started
@@ -115,35 +109,34 @@ class Release:
         """Write and wait until everything is done, failed, or out of time."""
         self.observed.written.update(self._plan.unchanged, self._plan.kept)
         try:
-            with ThreadPoolExecutor(WRITERS) as writers:
+            with ThreadPoolExecutor(faults.WRITERS) as writers:
                 self._watch_types()
                 while not self._is_over():
                     self._release(writers)
                     self._take_in()
                     self._discover()
                     self._say()
-                self._outcome.held = {
-                    key: self._why_pending(key) for key in self._manifests if key in self._pending
-                }
+            self._outcome.held = {key: self._why_pending(key) for key in self._pending}
         finally:
             self._watching.stop()
         self._outcome.elapsed = time.monotonic() - self._started
         return self._outcome
 
     def _release(self, writers: ThreadPoolExecutor) -> None:
-        """Hand to the writers what can be written now, and give up what never can be."""
-        for key in self._manifests:
-            if key not in self._pending or key in self._in_flight:
+        """Give up what never can be written, and hand to the writers what can be now."""
+        if self._outcome.stopped:
+            return
+        for need in self._pending.blocking():
+            if (cause := self._lost(need)) is None:
                 continue
-            if self._due.get(key, 0.0) > time.monotonic():
-                continue
-            lost = next((cause for need in self._needs[key] if (cause := self._lost(need))), None)
-            if lost is not None:
+            for key in self._pending.waiting_for(need):
                 self._pending.discard(key)
-                self._outcome.skipped[key] = lost
-            elif all(self.observed.met(need) for need in self._needs[key]):
-                self._in_flight.add(key)
-                writers.submit(self._write, key)
+                self._unready.discard(key)
+                self._outcome.skipped[key] = cause
+        free = self._pending.next(self.observed.met)
+        while len(self._in_flight) < self._throttle.limit and (found := next(free, None)) is not None:
+            self._in_flight.add(found)
+            writers.submit(self._write, found)
 
     def _lost(self, need: Need) -> Key | None:
         """Return the failed object because of which a need will not be met."""
@@ -157,39 +150,21 @@ class Release:
 
     def _write(self, key: Key) -> None:
         """Write one object, in a thread of the pool, and report to the loop."""
-        try:
-            self._queue.put(_Wrote(key, self._write_once(key), None))
-        except KubernetesError as error:
-            self._queue.put(_Wrote(key, None, error))
-
-    def _write_once(self, key: Key) -> dict[str, Any]:
         manifest = self._manifests[key]
         resource = self.observed.resources.find(key.group, manifest.version, key.kind)
-        if resource is None:
-            raise KubernetesError(
-                f"the server has no {key.kind} in {manifest.body['apiVersion']}", reason="NotServed"
-            )
-        if key in self._create_once:
-            created: dict[str, Any] = self._cluster.request(
-                "POST",
-                resource.collection(key.namespace),
-                body=manifest.body,
-                query={"fieldManager": self._manager},
-                accept=METADATA,
-            )
-            return created
-        applied: dict[str, Any] = self._cluster.apply(
-            resource.path(key.namespace, key.name),
-            ownership.annotated(manifest.body, self._plan.desired[key]),
-            field_manager=self._manager,
-            accept=METADATA,
-        )
-        return applied
+        try:
+            if resource is None:
+                raise KubernetesError(  # noqa: TRY301 - answered as the server would
+                    f"the server has no {key.kind} in {manifest.body['apiVersion']}", reason="NotServed"
+                )
+            self._queue.put(_Wrote(key, self._writing.write(manifest, resource), None))
+        except KubernetesError as error:
+            self._queue.put(_Wrote(key, None, error))
 
     def _take_in(self) -> None:
         """Wait for news, and take in all there is."""
         try:
-            news = self._queue.get(timeout=_TICK if self._in_flight or not self._settling() else _MOMENT)
+            news = self._queue.get(timeout=_MOMENT if self._is_moment() else _TICK)
             while True:
                 if isinstance(news, _Wrote):
                     self._wrote(news)
@@ -201,41 +176,49 @@ class Release:
         except Empty:
             return
 
-    def _settling(self) -> bool:
-        """Tell whether only time is missing for a webhook to take effect."""
-        return any(
-            isinstance(need, Webhook) and self.observed.why_unserved(need) == "it takes effect in a moment"
-            for key in self._pending - self._in_flight
-            for need in self._needs[key]
+    def _is_moment(self) -> bool:
+        """Tell whether only time is missing, and little of it: nothing else would tell of its passing."""
+        return not self._in_flight and any(
+            isinstance(need, Webhook) and self.observed.why_unserved(need) == SETTLES
+            for need in self._pending.blocking()
         )
 
     def _wrote(self, news: _Wrote) -> None:
-        self._in_flight.discard(news.key)
-        if news.error is not None:
-            self._tries[news.key] += 1
-            if _is_passing(news.error) and self._tries[news.key] < _TRIES:
-                # Spread, so that what failed together is not tried together.
-                pause = news.error.retry_after or random.uniform(0.5, 1.5) * 2 ** self._tries[news.key] / 4  # noqa: S311
-                self._due[news.key] = time.monotonic() + pause
-                return
-            self._outcome.failed[news.key] = str(news.error)
-        self._pending.discard(news.key)
+        key = news.key
+        self._in_flight.discard(key)
         if news.answer is None:
+            assert news.error is not None, "a write has an answer or an error"  # noqa: S101 - for the types
+            self._was_refused(key, news.error)
             return
-        metadata = news.answer["metadata"]
-        self.observed.wrote(news.key, metadata.get("resourceVersion", ""))
-        owned = ownership.owned(news.answer, self._manager)
-        if owned is not None and news.key not in self._create_once:
-            self._outcome.written[news.key] = Record(metadata["uid"], owned)
-        if news.key in self._plan.created:
+        self._throttle.succeeded()
+        self._pending.discard(key)
+        self._refused.pop(key, None)
+        metadata = news.answer.metadata["metadata"]
+        self.observed.wrote(key, metadata.get("resourceVersion", ""))
+        owned = ownership.owned(news.answer.metadata, self._manager)
+        if owned is not None and key not in self._options.create_once:
+            self._outcome.written[key] = Record(metadata["uid"], owned)
+        self._outcome.notes.extend(news.answer.notes)
+        if key in self._plan.created:
             self._outcome.created += 1
         else:
             self._outcome.changed += 1
 
+    def _was_refused(self, key: Key, error: KubernetesError) -> None:
+        self._throttle.refused(error)
+        self._tries[key] += 1
+        if faults.is_passing(error, self._tries[key]):
+            self._refused[key] = error
+            self._pending.pause(key, faults.pause(error, self._tries[key]))
+        else:
+            self._outcome.failed[key] = str(error)
+            self._pending.discard(key)
+            self._unready.discard(key)
+
     def _watch_types(self) -> None:
         """Watch the types whose readiness is waited for, and what tells whether webhooks are served."""
         gates = {need.key for key in self._pending for need in self._needs[key] if isinstance(need, Ready)}
-        for key in gates.union(self._scope if self._wait else ()):
+        for key in gates.union(self._scope if self._options.wait else ()):
             if watched(self._manifests[key]):
                 self._watch(key.group, self._manifests[key].version, key.kind)
         if any(isinstance(need, Webhook) for key in self._pending for need in self._needs[key]):
@@ -243,7 +226,7 @@ class Release:
                 self._watch(GROUP, "v1", kind)
             self._watch("discovery.k8s.io", "v1", "EndpointSlice")
             self._watch("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
-        if self._scope and self._wait:
+        if self._scope and self._options.wait:
             self._watch("", "v1", "Pod")
 
     def _watch(self, group: str, version: str, kind: str) -> None:
@@ -258,35 +241,52 @@ class Release:
     def _discover(self) -> None:
         """Read discovery again while a definition is established that it does not have."""
         now = time.monotonic()
-        if now - self._discovered_at >= _DISCOVERY and self.observed.unserved():
-            self.observed.resources = self._cluster.resources(refresh=True)
-            self._discovered_at = time.monotonic()
+        if now - self._discovered_at < _DISCOVERY or not self.observed.unserved():
+            return
+        # A server that is away for a moment is asked again.
+        with contextlib.suppress(KubernetesError):
+            self.observed.discovered(self._cluster.resources(refresh=True))
             self._watch_types()
+        self._discovered_at = time.monotonic()
 
     def _is_over(self) -> bool:
+        self._outcome.stopped = self._outcome.stopped or self._options.stopped()
         if self._in_flight:
-            return False
-        late = time.monotonic() - self._started > self._timeout
-        unready = self._unready() if self._wait else {}
-        if not self._pending and not unready:
+            return False  # what is under way is waited for, and recorded, in any case
+        self._settle()
+        if self._outcome.stopped or (not self._pending and not self._waited_for()):
             return True
+        late = time.monotonic() - self._started > self._options.timeout
         if not late and not self._is_stuck():
             return False
         self._outcome.out_of_room = not late
-        self._outcome.not_ready.update(unready)
+        self._outcome.not_ready.update(self._why_unready())
         return True
 
-    def _unready(self) -> dict[Key, str]:
-        """Return the written objects that are not ready, and why; failed ones move to the failures."""
-        unready = {}
-        for key in self._scope:
-            if key in self.observed.written:
-                status = self.observed.status(key)
-                if status.failed:
-                    self._outcome.failed.setdefault(key, status.why)
-                elif not status.ready:
-                    unready[key] = waiting.reasons(self.pods.of(self._manifests[key])) or status.why
-        return unready
+    def _waited_for(self) -> set[Key]:
+        """Return the written objects that are not ready, if that matters."""
+        return {key for key in self._unready if key not in self._pending} if self._options.wait else set()
+
+    def _settle(self) -> None:
+        """Look at those objects again of which there are news; failed ones move to the failures."""
+        for key in self.observed.take_changed() & self._scope:
+            if key not in self.observed.written:
+                continue
+            status = self.observed.status(key)
+            if status.ready or status.failed:
+                self._unready.discard(key)
+            else:
+                self._unready.add(key)
+            if status.failed and self._options.wait:
+                self._outcome.failed.setdefault(key, status.why)
+
+    def _why_unready(self) -> dict[Key, str]:
+        waited_for = self._waited_for()
+        return {
+            key: waiting.reasons(self.pods.of(manifest)) or self.observed.status(key).why
+            for key, manifest in self._manifests.items()
+            if key in waited_for
+        }
 
     def _is_stuck(self) -> bool:
         """Tell whether all that is missing is room for pods."""
@@ -296,6 +296,8 @@ class Release:
         return bool(unready) and all(map(waiting.is_unschedulable, unready))
 
     def _why_pending(self, key: Key) -> str:
+        if key in self._refused:
+            return f"is tried again after {self._tries[key]} refusals: {self._refused[key].message}"
         unmet = [need for need in self._needs[key] if not self.observed.met(need)]
         if not unmet:
             return "is being written"
@@ -308,13 +310,7 @@ class Release:
         if now - self._said_at < _LINE:
             return
         self._said_at = now
-        reasons = self._unready() if self._wait else {}
-        reasons |= {key: self._why_pending(key) for key in self._manifests if key in self._pending}
+        reasons = self._why_unready()
+        reasons |= {key: self._why_pending(key) for key in self._pending}
         if reasons:
             self._progress(waiting.line(now - self._started, len(self._manifests), reasons))
-
-
-def _is_passing(refused: KubernetesError) -> bool:
-    """Tell whether the same write may succeed in a moment: the server is away, busy, or catching up."""
-    no_match = refused.status == 404 and refused.reason != "NotFound"  # noqa: PLR2004 - no such type yet
-    return refused.status in {0, 429} or refused.status >= 500 or no_match  # noqa: PLR2004 - the server's own fault

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.manifests import Key, Manifest
-    from tideflow.engine.release import Outcome, Release
+    from tideflow.engine.outcome import Outcome
+    from tideflow.engine.release import Release
 
 _MOST_NAMED = 12  # objects named one by one
 
@@ -21,6 +22,12 @@ def told(
     cluster: Kubernetes, manifests: Mapping[Key, Manifest], release: Release, outcome: Outcome
 ) -> Iterator[str]:
     """Yield lines: first what failed, then what that stopped, then what is not ready, and what would help."""
+    if outcome.stopped and not outcome.failed:
+        yield (
+            f"{outcome.stopped} after {outcome.elapsed:.0f} s: {len(outcome.written)} objects are written, "
+            f"{len(outcome.held)} are not. Run the same command again: it goes on from there"
+        )
+        return
     yield from _objects(outcome)
     yield from _room(cluster, manifests, release, outcome)
     yield "Everything else is applied. Run this step again once that is mended"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pyinfra import host
 
 from tideflow.connectors.platform import CLUSTER
-from tideflow.engine.applying import StatedGate
+from tideflow.engine.applying import Options, StatedGate
 from tideflow.engine.manifests import load
 from tideflow.errors import SettingError, VendoringError
 from tideflow.operations.auth import PASSWORDS, password_shown
@@ -109,8 +109,7 @@ def base(*, source: Source, email: str, timeout: float) -> Generator[FunctionCom
     yield from application(
         manifests,
         set_name=SET,
-        timeout=timeout,
-        create_once=credentials.keys,
+        options=Options(timeout=timeout, create_once=frozenset(credentials.keys)),
         gates=gates,
         before=lambda plan: credentials.fill(plan.created, functools.partial(secret, target)),
     )

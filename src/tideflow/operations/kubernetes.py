@@ -2,59 +2,94 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from pyinfra import host
 
+from tideflow.connectors.interrupts import Interrupt
 from tideflow.connectors.platform import CLUSTER
 from tideflow.connectors.progress import LiveLine
-from tideflow.engine.applying import Application
+from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
+from tideflow.engine.writing import REPLACEABLE, Conflicts
 from tideflow.errors import ManifestError, SettingError
 from tideflow.operations.running import announce, change, executing, operation, platform, promised
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from pyinfra.api import FunctionCommand
 
     from tideflow.engine.applying import Plan, StatedGate
-    from tideflow.engine.manifests import Key, Manifest
+    from tideflow.engine.manifests import Manifest
 
+_SET_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")  # part of names, and of a label's value
 _LONGEST_LIST = 20  # objects named one by one when a plan is announced
 
 
 @operation
 def apply(
-    *, source: Path | Sequence[Mapping[str, Any]], set_name: str, timeout: float = 1800, wait: bool = True
+    *,
+    source: Path | Sequence[Mapping[str, Any]],
+    set_name: str,
+    timeout: float = 1800,
+    wait: bool = True,
+    conflicts: Conflicts = "own",
+    replace: Sequence[str] = (),
 ) -> Generator[FunctionCommand]:
     """Have all objects of ``source`` in the cluster, as they are there, and ready.
 
     ``source`` is a folder, a file, or the objects themselves. ``set_name`` says whose they are: writes are
     made under the field manager ``tideflow-<set_name>``. ``timeout`` is in seconds; with ``wait`` off,
     objects need not get ready. Objects whose every field is proven to be what is asked for are not written.
+
+    ``conflicts`` says what becomes of fields that another manager owns and that the source sets to another
+    value: ``"own"`` takes them, ``"yield"`` leaves them to their owner and says so, ``"fail"`` writes nothing
+    of such an object and names owner, field and both values. ``replace`` lists kinds (``"Job"``,
+    ``"StatefulSet"``) that are deleted and made again where a field cannot be changed; the pods of a
+    StatefulSet stay, those of a Job do not.
     """
+    _check(set_name, conflicts, replace)
     manifests = load(source, cache=platform().folder / "cache")
-    yield from application(manifests, set_name=set_name, timeout=timeout, wait=wait)
+    options = Options(timeout=timeout, wait=wait, conflicts=conflicts, replace=replace)
+    yield from application(manifests, set_name=set_name, options=options)
+
+
+def _check(set_name: str, conflicts: str, replace: Sequence[str]) -> None:
+    """Raise ``SettingError`` for arguments that ``apply`` cannot work with."""
+    if not _SET_NAME.fullmatch(set_name):
+        raise SettingError(
+            f"the set_name {set_name!r} cannot be part of a Kubernetes name",
+            hint="use lower-case letters, digits and '-', 50 at most",
+        )
+    if conflicts not in get_args(Conflicts):
+        raise SettingError(
+            f"conflicts is {conflicts!r}", hint="it is one of: " + ", ".join(get_args(Conflicts))
+        )
+    for kind in replace:
+        if kind not in REPLACEABLE:
+            raise SettingError(
+                f"replace has {kind!r}, which is never deleted to be changed",
+                hint="it may have: " + ", ".join(REPLACEABLE),
+            )
 
 
 def application(
     manifests: Sequence[Manifest],
     *,
     set_name: str,
-    timeout: float,
-    wait: bool = True,
-    create_once: Collection[Key] = (),
+    options: Options,
     gates: Sequence[StatedGate] = (),
     before: Callable[[Plan], None] = lambda _: None,
 ) -> Generator[FunctionCommand]:
     """Do what ``apply`` does, for operations that make the manifests themselves.
 
-    Objects in ``create_once`` are created when they are missing, and left alone afterwards. ``before`` is
-    called with the plan just before it is carried out.
+    ``before`` is called with the plan just before it is carried out.
     """
     cluster = platform().kubernetes()
     if cluster is None and (executing() or not promised(CLUSTER)):
@@ -62,14 +97,13 @@ def application(
             f"{CLUSTER} {platform().platform} does not run",
             hint="run first: pyinfra inventory.py deploys/cluster.py",
         )
+    interrupt = Interrupt()
     applying = Application(
         cluster,
         set_name=set_name,
         manifests=manifests,
-        create_once=create_once,
         gates=gates,
-        timeout=timeout,
-        wait=wait,
+        options=dataclasses.replace(options, stopped=interrupt.reason),
     )
     plan = applying.plan(foreseen=bool(platform().promised) and not executing())
     if plan.writes:
@@ -77,16 +111,21 @@ def application(
 
         def run(live: Callable[[str], None]) -> None:
             before(plan)
-            host.log(str(applying.run(plan, progress=live)))
+            with interrupt:
+                summary = applying.run(plan, progress=live)
+            for note in summary.notes:
+                host.log(note)
+            host.log(str(summary))
 
         yield change(run)
     elif plan.waiting and not executing():
         announce(f"wait for {len(plan.waiting)} objects that are not ready, without writing anything")
-    elif plan.waiting and wait:
+    elif plan.waiting and options.wait:
         # Waiting changes nothing, so nothing is yielded: pyinfra would count it as a change.
         live = LiveLine(host)
         try:
-            applying.run(plan, progress=live)
+            with interrupt:
+                applying.run(plan, progress=live)
         finally:
             live.close()
     else:

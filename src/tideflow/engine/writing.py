@@ -1,0 +1,230 @@
+"""Writing one object: created once, or applied server-side, and what is done about a refusal.
+
+Called from the threads of a pool; nothing here is changed by two of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tideflow.clients.kubernetes import JSON_PATCH, METADATA
+from tideflow.engine import fieldpaths, ownership
+from tideflow.engine.adoption import adoption, needs_adoption
+from tideflow.errors import KubernetesError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.clients.resources import Resource
+    from tideflow.engine.manifests import Key, Manifest
+    from tideflow.errors import Cause
+
+Conflicts = Literal["own", "yield", "fail"]
+"""What is done about fields that another manager owns: take them, leave them to it, or stop."""
+
+REPLACEABLE = {"Job": "Background", "StatefulSet": "Orphan"}
+"""Kinds that may be replaced where a field cannot be changed, and what becomes of their pods: those of a Job
+go with it, those of a StatefulSet stay and belong to the next one."""
+
+_CONFLICT = "FieldManagerConflict"
+_MANAGER = re.compile(r'conflict with "([^"]*)"')
+# What the API server's validations say of a field that is settled when an object is created.
+_IMMUTABLE = re.compile(
+    r"immutable|may not (?:be )?change|cannot (?:be )?change|updates to .*(?:forbidden|fields other than)"
+)
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Written:
+    """The metadata that a write was answered with, and ``notes`` on what a person should know of it."""
+
+    metadata: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+class Writing:
+    """Writes the objects of one set.
+
+    ``desired`` are the digests that go with them, ``live`` is what the snapshot has of them, ``replace`` the
+    kinds that may be deleted and created again.
+    """
+
+    def __init__(
+        self,
+        cluster: Kubernetes,
+        *,
+        manager: str,
+        desired: Mapping[Key, str],
+        live: Mapping[Key, Mapping[str, Any]],
+        create_once: Collection[Key],
+        conflicts: Conflicts,
+        replace: Collection[str],
+    ) -> None:
+        self._cluster = cluster
+        self._manager = manager
+        self._desired = desired
+        self._live = live
+        self._create_once = create_once
+        self._conflicts = conflicts
+        self._replace = replace
+
+    def write(self, manifest: Manifest, resource: Resource) -> Written:
+        """Write one object; raises ``KubernetesError`` with what the server, or we, hold against it."""
+        key = manifest.key
+        path = resource.path(key.namespace, key.name)
+        if key in self._create_once:
+            return self._create(manifest, resource, path)
+        body = ownership.annotated(manifest.body, self._desired[key])
+        notes: list[str] = []
+        live = self._live.get(key)
+        if live is not None and self._conflicts == "own" and needs_adoption(live, self._manager):
+            self._adopt(path, live)
+            notes.append(f"{key} was kubectl's, and is taken over")
+        try:
+            answer = self._apply(key, path, body, notes)
+        except KubernetesError as error:
+            settled = [cause for cause in error.causes if _IMMUTABLE.search(cause.message)]
+            if error.status != 422 or not settled:  # noqa: PLR2004 - Invalid
+                raise
+            self._replace_settled(key, path, settled)
+        if answer["metadata"].get("deletionTimestamp"):
+            raise _being_deleted(key, answer["metadata"].get("finalizers") or ())
+        return Written(answer, tuple(notes))
+
+    def _create(self, manifest: Manifest, resource: Resource, path: str) -> Written:
+        """Create an object that is left alone once it is there, whoever made it."""
+        try:
+            answer = self._cluster.request(
+                "POST",
+                resource.collection(manifest.key.namespace),
+                body=manifest.body,
+                query={"fieldManager": self._manager},
+                accept=METADATA,
+            )
+        except KubernetesError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            # Somebody was quicker, or it was us and the answer was lost.
+            answer = self._cluster.get(path, accept=METADATA)
+            if answer["metadata"].get("deletionTimestamp"):
+                raise _being_deleted(manifest.key, answer["metadata"].get("finalizers") or ()) from None
+        return Written(answer)
+
+    def _apply(self, key: Key, path: str, body: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+        """Apply the object, by our stance on conflicts."""
+        left: dict[str, list[str]] = {}
+        while True:
+            try:
+                answer: dict[str, Any] = self._cluster.apply(
+                    path,
+                    body,
+                    field_manager=self._manager,
+                    force=self._conflicts == "own",
+                    accept=METADATA,
+                )
+            except KubernetesError as error:
+                owners = _owners(error)
+                smaller = body
+                for field in owners:
+                    smaller = fieldpaths.without(smaller, field)
+                if not owners or (self._conflicts == "yield" and smaller == body):
+                    raise
+                if self._conflicts == "fail":
+                    raise self._conflict(key, path, body, owners) from None
+                body = smaller
+                for field, owner in owners.items():
+                    left.setdefault(owner, []).append(field)
+            else:
+                notes.extend(
+                    f"{key}: {', '.join(sorted(fields))} left to {owner}" for owner, fields in left.items()
+                )
+                return answer
+
+    def _conflict(
+        self, key: Key, path: str, body: Mapping[str, Any], owners: Mapping[str, str]
+    ) -> KubernetesError:
+        """Return the error that names manager, field and both values; those of a Secret are nobody's."""
+        live = self._cluster.get(path)
+        told = [
+            f"{owner} owns {field}"
+            + (
+                ""
+                if key.kind == "Secret"
+                else f" (there {_shown(live, field)}, wanted {_shown(body, field)})"
+            )
+            for field, owner in owners.items()
+        ]
+        return KubernetesError(
+            "; ".join(told),
+            status=409,
+            reason=_CONFLICT,
+            hint='take the fields with conflicts="own", or leave them with conflicts="yield"',
+        )
+
+    def _adopt(self, path: str, live: Mapping[str, Any]) -> None:
+        """Make the fields that kubectl applied ours, whatever else happens to the object meanwhile."""
+        for _ in range(_TRIES):
+            try:
+                self._cluster.patch(path, adoption(live, self._manager), content_type=JSON_PATCH)
+            except KubernetesError as error:
+                if error.status not in {404, 409}:
+                    raise
+            else:
+                return
+            try:
+                live = self._cluster.get(path, accept=METADATA)
+            except KubernetesError as error:
+                if error.status == 404:  # noqa: PLR2004 - gone: what is applied now is created
+                    return
+                raise
+            if not needs_adoption(live, self._manager):
+                return
+        raise KubernetesError("it is changed by others all the time", status=409, reason="Conflict")
+
+    def _replace_settled(self, key: Key, path: str, settled: Sequence[Cause]) -> None:
+        """Delete what has settled fields, if that is allowed; what is raised then has it written again."""
+        if key.kind not in self._replace:
+            place = f" -n {key.namespace}" if key.namespace else ""
+            allowed = f', or allow it with replace=["{key.kind}"]' if key.kind in REPLACEABLE else ""
+            fields = ", ".join(dict.fromkeys(cause.field for cause in settled if cause.field)) or "a field"
+            # Before the last colon stands the value, which may be a page long.
+            why = settled[0].message.rpartition(": ")[2]
+            raise KubernetesError(
+                f"{fields} cannot be changed once it is there ({why})",
+                status=422,
+                reason="Immutable",
+                hint=f"delete it if you can do without: kubectl delete {key.kind.lower()}{place} {key.name}"
+                f"{allowed}",
+            ) from None
+        live = self._cluster.get(path, accept=METADATA)
+        if not live["metadata"].get("deletionTimestamp"):
+            options = {
+                "preconditions": {"uid": live["metadata"]["uid"]},
+                "propagationPolicy": REPLACEABLE[key.kind],
+            }
+            self._cluster.delete(path, options)
+        raise _being_deleted(key, live["metadata"].get("finalizers") or ())
+
+
+def _owners(error: KubernetesError) -> dict[str, str]:
+    """Return who owns what we wanted to set, by field; nothing if the error is another."""
+    return {
+        cause.field: (_MANAGER.search(cause.message) or ["", "another manager"])[1]
+        for cause in error.causes
+        if cause.reason == _CONFLICT
+    }
+
+
+def _shown(body: Any, field: str) -> str:
+    text = repr(fieldpaths.value(body, field))
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - what fits a line beside the rest
+
+
+def _being_deleted(key: Key, finalizers: Sequence[str]) -> KubernetesError:
+    """Return the error of a write that has to wait until what is there has gone."""
+    held = f", and held by the finalizer {finalizers[0]}" if finalizers else ""
+    return KubernetesError(f"{key} is being deleted{held}", status=409, reason="BeingDeleted")
