@@ -15,6 +15,7 @@ from tideflow.rehearsal import building
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tideflow.clients.kubernetes import Kubernetes
     from tideflow.rehearsal.control_plane import ControlPlane
 
 
@@ -55,3 +56,31 @@ def plane(binaries: Path) -> Iterator[Plane]:
 def control_plane(plane: Plane) -> ControlPlane:
     """Return the session's control plane."""
     return plane.control_plane
+
+
+@pytest.fixture(scope="module")
+def cluster(plane: Plane) -> Iterator[Kubernetes]:
+    """Return a client whose requests are audited, of a cluster with one node."""
+    plane.reviews.users["applying"] = "applying@example.org"
+    own = plane.client()
+    room = {"cpu": "4", "memory": "8Gi", "pods": "110"}
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "applying", "labels": {"node.kubernetes.io/instance-type": "s-4vcpu-8gb"}},
+        "status": {"capacity": room, "allocatable": room},
+    }
+    own.post("/api/v1/nodes", node)
+    client = plane.platform_client("applying")
+    yield client
+    own.delete("/api/v1/nodes/applying")
+    own.close()
+    client.close()
+
+
+@pytest.fixture
+def space(cluster: Kubernetes, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return a namespace's name of the test's own, deleted after it."""
+    name = f"t{abs(hash(request.node.name)) % 10**8}"
+    yield name
+    cluster.delete(f"/api/v1/namespaces/{name}")

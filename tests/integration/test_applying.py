@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.engine_runs import WRITES, apply
 from tests.integration.planes import eventually
 from tests.unit.engine.objects import (
     config_map,
@@ -20,62 +21,13 @@ from tests.unit.engine.objects import (
     webhook,
 )
 
-from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
 from tideflow.errors import ApplyError, GraphError, ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.integration.planes import Plane
 
     from tideflow.clients.kubernetes import Kubernetes
-    from tideflow.engine.applying import Plan, Summary
-
-WRITES = {"create", "patch", "update", "delete"}
-
-
-@pytest.fixture(scope="module")
-def cluster(plane: Plane) -> Iterator[Kubernetes]:
-    """Return a client whose requests are audited, of a cluster with one node."""
-    plane.reviews.users["applying"] = "applying@example.org"
-    own = plane.client()
-    room = {"cpu": "4", "memory": "8Gi", "pods": "110"}
-    node = {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": "applying", "labels": {"node.kubernetes.io/instance-type": "s-4vcpu-8gb"}},
-        "status": {"capacity": room, "allocatable": room},
-    }
-    own.post("/api/v1/nodes", node)
-    client = plane.platform_client("applying")
-    yield client
-    own.delete("/api/v1/nodes/applying")
-    own.close()
-    client.close()
-
-
-@pytest.fixture
-def space(cluster: Kubernetes, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Return a namespace's name of the test's own, deleted after it."""
-    name = f"t{abs(hash(request.node.name)) % 10**8}"
-    yield name
-    cluster.delete(f"/api/v1/namespaces/{name}")
-
-
-def apply(cluster: Kubernetes, objects: list[dict[str, Any]], *, timeout: float = 60, **more: Any) -> Plan:
-    """Apply a set, and return what was planned."""
-    options = Options(timeout=timeout, **more)
-    applying = Application(cluster, set_name="test", manifests=load(objects), options=options)
-    plan = applying.plan()
-    if plan.writes or plan.waiting:
-        run(applying, plan)
-    return plan
-
-
-def run(applying: Application, plan: Plan) -> Summary:
-    """Carry a plan out."""
-    return applying.run(plan, progress=lambda _: None)
 
 
 def test_a_set_is_applied_in_one_pass_and_a_rerun_writes_nothing(

@@ -28,6 +28,9 @@ watches of its own."""
 SETTLES = "it takes effect in a moment"
 """What ``why_unserved`` returns in that time."""
 
+GONE = Status(ready=False, why="was deleted by somebody meanwhile")
+"""The status of an object that is no longer there."""
+
 _UNSEEN = Status(ready=False, why="has not been seen yet")
 _DEFINITION = "CustomResourceDefinition"
 
@@ -69,7 +72,7 @@ class Observed:
         if key.kind == "EndpointSlice":
             self._see_slice(live, gone=seen.gone)
         elif seen.gone:
-            self._status[key] = Status(ready=False, why="was deleted by somebody")
+            self._status[key] = GONE
             self._webhooks.pop(key, None)
             self._changed.add(key)
             self.changed_at = time.monotonic()

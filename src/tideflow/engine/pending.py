@@ -7,6 +7,7 @@ each object.
 from __future__ import annotations
 
 import heapq
+import itertools
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -23,10 +24,13 @@ class Pending:
 
     def __init__(self, keys: Iterable[Key], needs: Mapping[Key, Collection[Need]]) -> None:
         self._needs = needs
-        self._order = {key: number for number, key in enumerate(keys)}
-        self._free: list[tuple[int, Key]] = [(number, key) for key, number in self._order.items()]
+        self._numbers = itertools.count()
+        self._order: dict[Key, int] = {}
+        self._free: list[tuple[int, Key]] = []
         self._held: dict[Need, list[Key]] = defaultdict(list)
         self._paused: list[tuple[float, int, Key]] = []
+        for key in keys:
+            self.add(key)
 
     def __iter__(self) -> Iterator[Key]:
         """Iterate over all that is left."""
@@ -39,6 +43,11 @@ class Pending:
     def __len__(self) -> int:
         """Return how many are left."""
         return len(self._order)
+
+    def add(self, key: Key) -> None:
+        """Have one more object written, after those that are there."""
+        self._order[key] = next(self._numbers)
+        heapq.heappush(self._free, (self._order[key], key))
 
     def discard(self, key: Key) -> None:
         """Forget an object: it is written, or never will be."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tideflow.engine import readiness
 from tideflow.engine.ownership import applied, digest, field_manager, owned
-from tideflow.engine.snapshot import is_whole
+from tideflow.engine.snapshot import NAMESPACE, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -53,9 +53,16 @@ def compare(
     kept: list[Key] = []
     waiting: list[Key] = []
     desired = {}
+    going = {
+        namespace["metadata"]["name"]
+        for namespace in snapshot.of_type(*NAMESPACE)
+        if "deletionTimestamp" in namespace["metadata"]
+    }
     for manifest in manifests:
         key = manifest.key
         live = snapshot.objects.get(key)
+        if live is not None and (key.namespace in going or "deletionTimestamp" in live["metadata"]):
+            live = None  # it will have gone when its turn comes
         if key in create_once:
             (created if live is None else kept).append(key)
             continue
@@ -69,7 +76,6 @@ def compare(
             and record.uid == live["metadata"]["uid"]
             and record.owned == owned(live, manager)
             and applied(live) == wanted
-            and "deletionTimestamp" not in live["metadata"]
         )
         if not proven:
             changed.append(key)

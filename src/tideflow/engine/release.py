@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tideflow.engine import faults, ownership, waiting
 from tideflow.engine.faults import Throttle
 from tideflow.engine.graph import Ready
-from tideflow.engine.observing import SETTLES, Observed, watched
+from tideflow.engine.observing import GONE, SETTLES, Observed, watched
 from tideflow.engine.outcome import Outcome
 from tideflow.engine.pending import Pending
 from tideflow.engine.records import Record
@@ -269,16 +269,29 @@ class Release:
 
     def _settle(self) -> None:
         """Look at those objects again of which there are news; failed ones move to the failures."""
-        for key in self.observed.take_changed() & self._scope:
-            if key not in self.observed.written:
-                continue
+        for key in self.observed.take_changed() & self.observed.written:
             status = self.observed.status(key)
-            if status.ready or status.failed:
-                self._unready.discard(key)
-            else:
-                self._unready.add(key)
-            if status.failed and self._options.wait:
-                self._outcome.failed.setdefault(key, status.why)
+            if status is GONE:
+                self._make_again(key)
+            elif key in self._scope:
+                if status.ready or status.failed:
+                    self._unready.discard(key)
+                else:
+                    self._unready.add(key)
+                if status.failed and self._options.wait:
+                    self._outcome.failed.setdefault(key, status.why)
+
+    def _make_again(self, key: Key) -> None:
+        """Write an object again that somebody has deleted: at the end of the run it has to be there."""
+        if not self._needs:  # a run that only waits writes nothing
+            self._outcome.failed[key] = GONE.why
+            self._unready.discard(key)
+            return
+        self._outcome.notes.append(f"{key} {GONE.why}, and is made again")
+        self.observed.written.discard(key)
+        self._scope.add(key)
+        self._unready.add(key)
+        self._pending.add(key)
 
     def _why_unready(self) -> dict[Key, str]:
         waited_for = self._waited_for()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.engine.objects import config_map, key, manifests
+from tests.unit.engine.objects import config_map, key, manifests, namespace
 
 from tideflow.engine.ownership import annotated, digest, owned
 from tideflow.engine.plan import compare
@@ -68,6 +68,23 @@ def test_what_is_proven_is_not_written() -> None:
     assert not planned(live(), PROVEN).writes
 
 
+@pytest.mark.parametrize("once", [True, False])
+def test_what_is_going_is_created(*, once: bool) -> None:
+    """Itself, or with its namespace: it will have gone when its turn comes, credentials too."""
+    going = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    assert planned(live(**going), PROVEN, create_once=once).created == (key(BODY),)
+    around = namespace("a")
+    snapshot = Snapshot({key(BODY): live(), key(around): {**around, "metadata": {"name": "a", **going}}})
+    plan = compare(
+        manifests(BODY),
+        snapshot,
+        {key(BODY): PROVEN},
+        set_name="set",
+        create_once={key(BODY)} if once else (),
+    )
+    assert plan.created == (key(BODY),)
+
+
 def test_what_is_missing_is_created() -> None:
     """Whatever the record says."""
     assert planned(None, PROVEN).created == (key(BODY),)
@@ -79,7 +96,6 @@ def test_what_is_missing_is_created() -> None:
         live(uid="another"),
         live(annotations={"tideflow.dev/applied": "another"}),
         live(annotations=None),
-        live(deletionTimestamp="2026-01-01T00:00:00Z"),
         live(managedFields=[]),
         live(
             managedFields=[
@@ -94,7 +110,7 @@ def test_what_is_missing_is_created() -> None:
     ],
 )
 def test_whatever_breaks_the_proof_is_written(found: dict[str, Any]) -> None:
-    """Recreated, applied by an older run, taken over in part or in whole, or on its way out."""
+    """Recreated, applied by an older run, or taken over in part or in whole."""
     assert planned(found, PROVEN).changed == (key(BODY),)
 
 

@@ -1,0 +1,76 @@
+"""Taking over the fields that kubectl has applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tideflow.engine.adoption import adoption, needs_adoption, union
+
+FIELDS: st.SearchStrategy[dict[str, Any]] = st.recursive(
+    st.just({}), lambda inside: st.dictionaries(st.sampled_from(["f:a", "f:b", "k:c", "."]), inside)
+)
+OURS = "tideflow-test"
+
+
+def entry(manager: str, operation: str, **more: Any) -> dict[str, Any]:
+    """Return an entry of managedFields."""
+    fields: dict[str, Any] = {"f:data": {f"f:{manager}": {}}}
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields, **more}
+
+
+def live(*entries: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with these managers."""
+    return {"metadata": {"managedFields": list(entries), "resourceVersion": "7"}}
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([entry("kubectl-client-side-apply", "Update")], True),
+        ([entry("kubectl", "Apply")], True),
+        ([entry("kubectl-client-side-apply", "Update"), entry("kube-controller-manager", "Update")], True),
+        ([entry("kubectl-client-side-apply", "Update"), entry(OURS, "Apply")], False),
+        ([entry("kubectl-client-side-apply", "Update", subresource="status")], False),
+        ([entry("kubectl-edit", "Update")], False),
+        ([entry("helm", "Apply")], False),
+        ([], False),
+    ],
+)
+def test_only_what_kubectl_applied_and_we_never_did_is_adopted(
+    entries: list[dict[str, Any]], *, expected: bool
+) -> None:
+    """Others' edits are theirs, and once an object is ours nobody's later kubectl makes it new."""
+    assert needs_adoption(live(*entries), OURS) is expected
+
+
+def test_adopting_makes_one_owner_of_kubectls_and_leaves_all_others() -> None:
+    """Refused if the object is another by then: the resourceVersion goes with it."""
+    controller = entry("kube-controller-manager", "Update", subresource="status")
+    found = live(entry("kubectl-client-side-apply", "Update"), controller, entry("kubectl", "Apply"))
+    managers, version = adoption(found, OURS)
+    assert version["value"] == "7"
+    assert [owner["manager"] for owner in managers["value"]] == ["kube-controller-manager", OURS]
+    assert managers["value"][1]["operation"] == "Apply"
+    assert managers["value"][1]["fieldsV1"] == {
+        "f:data": {"f:kubectl-client-side-apply": {}, "f:kubectl": {}}
+    }
+
+
+def paths(fields: dict[str, Any], before: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """Return the paths of all elements of a fieldsV1."""
+    found: set[tuple[str, ...]] = set()
+    for name, inside in fields.items():
+        found |= {(*before, name)} | paths(inside, (*before, name))
+    return found
+
+
+@given(FIELDS, FIELDS)
+def test_the_union_has_the_paths_of_both_and_no_other(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """It does not matter which comes first."""
+    assert paths(union(one, other)) == paths(one) | paths(other)
+    assert union(one, other) == union(other, one)
+    assert union(one, {}) == one
