@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
@@ -21,7 +22,7 @@ from tideflow.clients.resources import DISCOVERY, Resources, from_discovery
 from tideflow.errors import Cause, KubernetesError, SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 JSON = "application/json"
@@ -46,6 +47,7 @@ _UNREADABLE = (
 )
 """What the kubernetes package lets through for one or the other damaged kubeconfig."""
 
+_UNAUTHORIZED = 401
 _TIMEOUT = 60.0  # seconds; the API server itself gives up on a request after 60
 _CONNECT_TIMEOUT = 10.0  # seconds
 _LONGEST_MESSAGE = 600  # characters; an API server can quote a whole schema back
@@ -54,15 +56,24 @@ _LONGEST_MESSAGE = 600  # characters; an API server can quote a whole schema bac
 class Kubernetes:
     """One API server over a pool of connections; safe to use from several threads.
 
-    Every method raises ``KubernetesError``: with the status and reason of the server's answer, or with status
-    0 when there was no answer.
+    ``renew`` is called once when the server no longer accepts the credentials, and returns a configuration
+    with new ones; whatever was refused is then asked again. Every method raises ``KubernetesError``: with the
+    status and reason of the server's answer, or with status 0 when there was no answer.
     """
 
-    def __init__(self, configuration: upstream.Configuration, *, connections: int = 16) -> None:
+    def __init__(
+        self,
+        configuration: upstream.Configuration,
+        *,
+        connections: int = 16,
+        renew: Callable[[], upstream.Configuration] | None = None,
+    ) -> None:
         configuration.connection_pool_maxsize = connections
         configuration.retries = None
         self.host: str = configuration.host.rstrip("/")
         self._configuration = configuration
+        self._renew = renew
+        self._renewing = threading.Lock()
         self._pool: urllib3.PoolManager = upstream.rest.RESTClientObject(configuration).pool_manager
         self._resources: Resources | None = None
 
@@ -71,27 +82,26 @@ class Kubernetes:
         return f"Kubernetes({self.host!r})"
 
     @classmethod
-    def from_kubeconfig(cls, path: Path, *, context: str | None = None, connections: int = 16) -> Self:
+    def from_kubeconfig(
+        cls,
+        path: Path,
+        *,
+        context: str | None = None,
+        connections: int = 16,
+        renew: Callable[[], None] | None = None,
+    ) -> Self:
         """Return the cluster of a kubeconfig's context, the current one unless named.
 
-        Raises ``SettingError`` when the file cannot be read or has no such context.
+        ``renew`` writes the file anew, with credentials that hold again. Raises ``SettingError`` when the
+        file cannot be read or has no such context.
         """
-        configuration = upstream.Configuration()
-        try:
-            upstream_config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=str(path),
-                context=context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-        except _UNREADABLE as error:
-            # The cause is left out: it may quote the file.
-            which = f"context {context} of the kubeconfig {path}" if context else f"the kubeconfig {path}"
-            raise SettingError(
-                f"{which} is not usable ({type(error).__name__})",
-                hint="check it with: kubectl --kubeconfig FILE config get-contexts",
-            ) from None
-        return cls(configuration, connections=connections)
+
+        def renewed() -> upstream.Configuration:
+            if renew is not None:
+                renew()
+            return _configuration(path, context)
+
+        return cls(_configuration(path, context), connections=connections, renew=renewed if renew else None)
 
     def request(
         self,
@@ -223,25 +233,45 @@ class Kubernetes:
         if body is not None:
             headers["content-type"] = content_type
             data = json.dumps(body, separators=(",", ":")).encode()
-        # Asked for each time: a kubeconfig may name a program or file whose token is renewed.
-        for setting in self._configuration.auth_settings().values():
-            headers[setting["key"]] = setting["value"]  # type: ignore[index]
         url = f"{self.host}{path}?{urlencode(query)}" if query else self.host + path
-        try:
-            response = self._pool.request(
+
+        def ask(credentials: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+            return self._pool.request(
                 method,
                 url,
                 body=data,
-                headers=headers,
+                headers={**headers, **credentials},
                 timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=timeout),
                 retries=False,
                 preload_content=not stream,
             )
+
+        try:
+            credentials = self._credentials()
+            response = ask(credentials)
+            if response.status == _UNAUTHORIZED and self._has_renewed(credentials):
+                response.drain_conn()
+                response = ask(self._credentials())
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(method, path, error) from None
         if response.status >= 400:  # noqa: PLR2004 - HTTP's own border between success and failure
             raise _refusal(response, f"{method} {path}")
         return response
+
+    def _credentials(self) -> dict[str, str]:
+        """Return the headers that say who asks; anew each time, since a kubeconfig may name a program."""
+        return {
+            str(setting["key"]): str(setting["value"])  # type: ignore[index]
+            for setting in self._configuration.auth_settings().values()
+        }
+
+    def _has_renewed(self, refused: Mapping[str, str]) -> bool:
+        """Tell whether there are other credentials by now than those that were refused."""
+        with self._renewing:
+            if self._renew is not None and self._credentials() == refused:
+                self._configuration = self._renew()
+                self._renew = None  # once: what is refused again is refused for another reason
+            return self._credentials() != refused
 
     def _unreachable(self, method: str, path: str, error: urllib3.exceptions.HTTPError) -> KubernetesError:
         """Translate a failed connection; urllib3's own text repeats the URL and an object's address."""
@@ -256,6 +286,26 @@ class Kubernetes:
             f"the Kubernetes API server {self.host} cannot be reached for {method} {path}: {why}",
             reason="Unreachable",
         )
+
+
+def _configuration(path: Path, context: str | None) -> upstream.Configuration:
+    """Return what a kubeconfig says; raises ``SettingError``."""
+    configuration = upstream.Configuration()
+    try:
+        upstream_config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(path),
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except _UNREADABLE as error:
+        # The cause is left out: it may quote the file.
+        which = f"context {context} of the kubeconfig {path}" if context else f"the kubeconfig {path}"
+        raise SettingError(
+            f"{which} is not usable ({type(error).__name__})",
+            hint="check it with: kubectl --kubeconfig FILE config get-contexts",
+        ) from None
+    return configuration
 
 
 class Watch:
@@ -337,7 +387,7 @@ def _refusal(response: urllib3.BaseHTTPResponse, what: str) -> KubernetesError:
         message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
     after = response.headers.get("retry-after", "")
     hint = ""
-    if response.status == 401:  # noqa: PLR2004 - Unauthorized
+    if response.status == _UNAUTHORIZED:
         hint = "the credentials in the kubeconfig are wrong or have expired"
     return KubernetesError(
         f"{what} was answered {response.status}: {message}",

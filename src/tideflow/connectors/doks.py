@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +73,14 @@ class DoksConnector(PlatformConnector):
         cluster = self.cluster()
         if self._client is None or cluster is None or cluster.state != "running":
             return None
+        renew = functools.partial(self._write_kubeconfig, self._client, cluster.id)
         if not access.holds(self.kubeconfig, cluster.id):
-            credentials = self._client.credentials(
-                cluster.id, expiry_seconds=self.settings.kubeconfig_seconds
-            )
-            access.write(self.kubeconfig, name=self.platform, cluster_id=cluster.id, credentials=credentials)
-        return self._client_of(self.kubeconfig)
+            renew()
+        return self._client_of(self.kubeconfig, renew=renew)
+
+    def _write_kubeconfig(self, client: DigitalOcean, cluster_id: str) -> None:
+        credentials = client.credentials(cluster_id, expiry_seconds=self.settings.kubeconfig_seconds)
+        access.write(self.kubeconfig, name=self.platform, cluster_id=cluster_id, credentials=credentials)
 
     @override
     def forget(self) -> None:

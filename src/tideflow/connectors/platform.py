@@ -119,10 +119,12 @@ class PlatformConnector(LocalConnector):
         raise NotImplementedError
 
     @staticmethod
-    def _client_of(path: Path, *, context: str | None = None) -> Kubernetes:
+    def _client_of(
+        path: Path, *, context: str | None = None, renew: Callable[[], None] | None = None
+    ) -> Kubernetes:
         from tideflow.clients.kubernetes import Kubernetes  # noqa: PLC0415 - slow to import
 
-        return Kubernetes.from_kubeconfig(path, context=context)
+        return Kubernetes.from_kubeconfig(path, context=context, renew=renew)
 
     def prepare(self) -> None:
         """Reach the platform; raises ``TideflowError``."""

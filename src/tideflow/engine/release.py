@@ -52,8 +52,7 @@ change, so nothing but a new node helps them."""
 @dataclass(frozen=True, slots=True)
 class _Wrote:
     key: Key
-    answer: Written | None
-    error: KubernetesError | None
+    answer: Written | Exception
 
 
 class Release:
@@ -157,9 +156,9 @@ class Release:
                 raise KubernetesError(  # noqa: TRY301 - answered as the server would
                     f"the server has no {key.kind} in {manifest.body['apiVersion']}", reason="NotServed"
                 )
-            self._queue.put(_Wrote(key, self._writing.write(manifest, resource), None))
-        except KubernetesError as error:
-            self._queue.put(_Wrote(key, None, error))
+            self._queue.put(_Wrote(key, self._writing.write(manifest, resource)))
+        except Exception as error:  # noqa: BLE001 - the loop raises again what it cannot deal with
+            self._queue.put(_Wrote(key, error))
 
     def _take_in(self) -> None:
         """Wait for news, and take in all there is."""
@@ -186,10 +185,11 @@ class Release:
     def _wrote(self, news: _Wrote) -> None:
         key = news.key
         self._in_flight.discard(key)
-        if news.answer is None:
-            assert news.error is not None, "a write has an answer or an error"  # noqa: S101 - for the types
-            self._was_refused(key, news.error)
+        if isinstance(news.answer, KubernetesError):
+            self._was_refused(key, news.answer)
             return
+        if isinstance(news.answer, Exception):
+            raise news.answer
         self._throttle.succeeded()
         self._pending.discard(key)
         self._refused.pop(key, None)

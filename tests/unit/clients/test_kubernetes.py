@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import yaml
 from tideflow import __version__
 from tideflow.clients.kubernetes import Kubernetes
 from tideflow.clients.resources import Resources, from_discovery
-from tideflow.errors import KubernetesError, SettingError
+from tideflow.errors import Cause, KubernetesError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Server(ThreadingHTTPServer):
         self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}
         self.seen: list[tuple[str, str, dict[str, str], Any]] = []
         self.release = threading.Event()
+        self.accepted: str | None = None  # the one token that is good; all are if it is None
 
     def answer(self, path: str, body: object, *, status: int = 200, **headers: str) -> None:
         """Have a path answered with JSON, or with bytes as they are."""
@@ -50,6 +52,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else None
         self.server.seen.append((self.command, self.path, dict(self.headers.items()), body))
         status, data, headers = self.server.answers[self.path]
+        accepted = self.server.accepted
+        if accepted is not None and self.headers["authorization"] != f"Bearer {accepted}":
+            status, data, headers = 401, b'{"kind": "Status", "reason": "Unauthorized"}', {}
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -126,6 +131,58 @@ def test_applying_is_a_patch_under_a_manager(server: Server, cluster: Kubernetes
     method, _, headers, body = server.seen[0]
     assert (method, body) == ("PATCH", {"data": {"ü": "1"}})
     assert headers["content-type"] == "application/apply-patch+yaml"
+
+
+def renewing(server: Server, path: Path, token: str) -> tuple[Kubernetes, list[int]]:
+    """Return a client that can renew its credentials, and how often it did."""
+    renewed: list[int] = []
+
+    def renew() -> None:
+        renewed.append(1)
+        path.write_text(path.read_text().replace(TOKEN, token))
+
+    kubeconfig(path.parent, f"http://127.0.0.1:{server.server_port}")
+    return Kubernetes.from_kubeconfig(path, renew=renew), renewed
+
+
+def test_credentials_that_have_expired_are_renewed_once(server: Server, tmp_path: Path) -> None:
+    """By whichever of several threads is refused first; all of them go on, and watches too."""
+    path = tmp_path / "kubeconfig"
+    cluster, renewed = renewing(server, path, "fresh")
+    server.accepted = "fresh"
+    server.answer("/version", {"major": "1"})
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: cluster.get("/version"), range(24)))
+    assert answers == [{"major": "1"}] * 24
+    assert renewed == [1]
+    cluster.close()
+
+
+def test_credentials_that_are_refused_again_are_an_error(server: Server, tmp_path: Path) -> None:
+    """And are not renewed for each request."""
+    cluster, renewed = renewing(server, tmp_path / "kubeconfig", "no better")
+    server.accepted = "another"
+    server.answer("/version", {})
+    for _ in range(2):
+        with pytest.raises(KubernetesError) as caught:
+            cluster.get("/version")
+        assert caught.value.status == 401
+        assert "no better" not in str(caught.value)
+    assert renewed == [1]
+    cluster.close()
+
+
+def test_a_refusal_names_its_causes(server: Server, cluster: Kubernetes) -> None:
+    """Those of another shape than the API's are left out."""
+    cause = {"reason": "FieldManagerConflict", "field": ".spec.replicas", "message": 'conflict with "x"'}
+    server.answer("/a", {"reason": "Conflict", "details": {"causes": [cause, "?"]}}, status=409)
+    server.answer("/b", {"reason": "Conflict", "details": []}, status=409)
+    with pytest.raises(KubernetesError) as caught:
+        cluster.get("/a")
+    assert caught.value.causes == (Cause("FieldManagerConflict", ".spec.replicas", 'conflict with "x"'),)
+    with pytest.raises(KubernetesError) as caught:
+        cluster.get("/b")
+    assert caught.value.causes == ()
 
 
 def test_a_refusal_carries_the_servers_words(server: Server, cluster: Kubernetes) -> None:
