@@ -52,6 +52,8 @@ class Observed:
         self._webhooks: dict[Key, dict[str, tuple[Any, ...]]] = {}
         self._webhooks_since: dict[tuple[Key, str], float] = {}
         for key, live in snapshot.objects.items():
+            # A write that changes nothing leaves the version as it is, and no watch tells of it.
+            self._version[key] = _number(live)
             if is_whole(key.group, key.kind):
                 self._see(key, live, since=0.0)
 
@@ -92,7 +94,7 @@ class Observed:
         manifest = self._manifests[key]
         if not watched(manifest):
             return READY if key in self.written else _UNSEEN
-        if self._version.get(key, -1) < self._wanted_version.get(key, -1):
+        if not self._is_seen(key):
             return Status(ready=False, why="its change has not been seen yet")
         found = self._status.get(key, _UNSEEN)
         if key.kind == _DEFINITION and (found.ready or key not in self._status):
@@ -109,12 +111,20 @@ class Observed:
         )
 
     def unserved(self) -> bool:
-        """Tell whether a definition is established that discovery did not have when it was read last."""
+        """Tell whether discovery, when it was read last, lacked what an established definition defines."""
         return any(
-            found.ready and not self.is_served(self._manifests[key])
-            for key, found in self._status.items()
-            if key.kind == _DEFINITION and key in self._manifests
+            not self.is_served(self._manifests[key])
+            for key in self.written
+            if key.kind == _DEFINITION and self._is_established(key)
         )
+
+    def _is_established(self, key: Key) -> bool:
+        """Tell whether a definition is; one that was there before this run and has no news is taken to be."""
+        return self._status[key].ready if key in self._status else self._is_seen(key)
+
+    def _is_seen(self, key: Key) -> bool:
+        """Tell whether what is known of an object is not older than what this run has written of it."""
+        return self._version.get(key, -1) >= self._wanted_version.get(key, -1)
 
     def met(self, need: Need) -> bool:
         """Tell whether a need is met."""
@@ -149,8 +159,7 @@ class Observed:
             self._webhooks[key] = now
         if key not in self._manifests:
             return
-        version = live["metadata"].get("resourceVersion", "")
-        self._version[key] = int(version) if version.isdecimal() else 0
+        self._version[key] = _number(live)
         self._changed.add(key)
         found_status = readiness.status(live)
         if self._status.get(key) != found_status:
@@ -174,6 +183,11 @@ class Observed:
             )
         if any(self._slices[service].values()) and not before:
             self._endpoints_since[service] = time.monotonic()
+
+
+def _number(live: Mapping[str, Any]) -> int:
+    version = live["metadata"].get("resourceVersion", "")
+    return int(version) if version.isdecimal() else 0
 
 
 def watched(manifest: Manifest) -> bool:

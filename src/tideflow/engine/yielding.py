@@ -78,11 +78,18 @@ def _cluster_role(body: dict[str, Any]) -> dict[str, Any]:
     return _without(body, "rules") if body.get("aggregationRule") else body
 
 
+def _filled(body: dict[str, Any]) -> dict[str, Any]:
+    """Leave the data of a Secret or ConfigMap that ships without any to the controller that fills it."""
+    return body if body.get("data") else _without(body, "data")
+
+
 _RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "APIService": _api_service,
     "ClusterRole": _cluster_role,
+    "ConfigMap": _filled,
     "CustomResourceDefinition": _definition,
     "MutatingWebhookConfiguration": _webhook_configuration,
+    "Secret": _filled,
     "ValidatingWebhookConfiguration": _webhook_configuration,
 }
 

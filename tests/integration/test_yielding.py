@@ -1,0 +1,158 @@
+"""Two runs in a row never fight a controller: each writes here as the real one does, and keeps it."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.engine_runs import apply
+from tests.integration.planes import eventually
+from tests.unit.engine.objects import definition, deployment, namespace, service, webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tideflow.clients.kubernetes import Kubernetes
+
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+RULES = [
+    {"apiGroups": ["example.org"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["none"]}
+]
+
+
+def bundle(cluster: Kubernetes) -> str:
+    """Return the certificate of some authority, which the API server checks to be one."""
+    found = cluster.get("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt")
+    return base64.b64encode(found["data"]["ca.crt"].encode()).decode()
+
+
+def put(cluster: Kubernetes, path: str, change: Callable[[Any], object], manager: str) -> None:
+    """Read, change and write an object whole, as most controllers do."""
+    live = cluster.get(path)
+    change(live)
+    cluster.put(path, live, query={"fieldManager": manager})
+
+
+def test_what_controllers_fill_in_stays_and_is_not_written_again(cluster: Kubernetes, space: str) -> None:
+    """CA bundles by PUT and by PATCH, rules, aggregated roles, replicas, data of a Secret."""
+    injected = webhook(f"{space}-injected", "s", resources=["none"], groups=["example.org"], space=space)
+    injected["webhooks"][0]["clientConfig"]["caBundle"] = ""
+    registered = webhook(f"{space}-registered", "s", resources=["none"], groups=["example.org"], space=space)
+    registered["webhooks"][0]["rules"] = []
+    registered["webhooks"][0]["clientConfig"]["caBundle"] = "Cg=="
+    converted = definition("Widget")
+    converted["spec"]["conversion"] = {
+        "strategy": "Webhook",
+        "webhook": {
+            "conversionReviewVersions": ["v1"],
+            "clientConfig": {"service": {"name": "s", "namespace": space, "port": 443}},
+        },
+    }
+    aggregated = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"{space}-all"},
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"example.org/into": space}}]},
+        "rules": [],
+    }
+    part = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"{space}-part", "labels": {"example.org/into": space}},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+    }
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "d", "namespace": space},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
+            "minReplicas": 1,
+            "maxReplicas": 5,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+                }
+            ],
+        },
+    }
+    filled = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "certs", "namespace": space},
+        "data": {},
+    }
+    objects = [
+        namespace(space),
+        service("s", space),
+        injected,
+        registered,
+        converted,
+        aggregated,
+        part,
+        deployment("d", space),
+        scaler,
+        filled,
+    ]
+    certificate = bundle(cluster)
+    paths = {
+        "injected": f"{WEBHOOKS}/{space}-injected",
+        "registered": f"{WEBHOOKS}/{space}-registered",
+        "converted": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.org",
+        "aggregated": f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{space}-all",
+        "part": f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{space}-part",
+        "deployment": f"/apis/apps/v1/namespaces/{space}/deployments/d",
+        "filled": f"/api/v1/namespaces/{space}/secrets/certs",
+    }
+    try:
+        apply(cluster, objects)
+        put(
+            cluster,
+            paths["injected"],
+            lambda live: live["webhooks"][0]["clientConfig"].update(caBundle=certificate),
+            "cainjector",
+        )
+        put(
+            cluster,
+            paths["registered"],
+            lambda live: (
+                live["webhooks"][0].update(rules=RULES),
+                live["webhooks"][0]["clientConfig"].update(caBundle=certificate),
+            ),
+            "knative-webhook",
+        )
+        cluster.patch(
+            paths["converted"],
+            {"spec": {"conversion": {"webhook": {"clientConfig": {"caBundle": certificate}}}}},
+            query={"fieldManager": "pvcviewer"},
+        )
+        cluster.patch(
+            f"{paths['deployment']}/scale", {"spec": {"replicas": 3}}, query={"fieldManager": "autoscaler"}
+        )
+        cluster.patch(paths["filled"], {"data": {"tls.crt": certificate}}, query={"fieldManager": "webhook"})
+        eventually(lambda: cluster.get(paths["aggregated"]).get("rules"))
+        versions = {
+            name: cluster.get(path)["metadata"]["generation"]
+            for name, path in paths.items()
+            if name in {"injected", "registered", "converted"}
+        }
+        for _ in range(2):
+            assert not apply(cluster, objects).writes
+        # Written for another reason, they keep what is theirs.
+        for body in objects[2:]:
+            body["metadata"].setdefault("labels", {})["example.org/again"] = "1"
+        assert len(apply(cluster, objects).changed) == len(objects) - 2
+        live = {name: cluster.get(path) for name, path in paths.items()}
+        assert live["injected"]["webhooks"][0]["clientConfig"]["caBundle"] == certificate
+        assert live["registered"]["webhooks"][0]["clientConfig"]["caBundle"] == certificate
+        assert live["registered"]["webhooks"][0]["rules"][0]["resources"] == ["none"]
+        assert live["converted"]["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"] == certificate
+        assert live["aggregated"]["rules"] == part["rules"]
+        assert live["deployment"]["spec"]["replicas"] == 3
+        assert live["filled"]["data"] == {"tls.crt": certificate}
+        assert {name: live[name]["metadata"]["generation"] for name in versions} == versions
+        assert not apply(cluster, objects).writes
+    finally:
+        for name in ("injected", "registered", "converted", "aggregated", "part"):
+            cluster.delete(paths[name])
