@@ -1,4 +1,4 @@
-"""A control plane that fails while a set is applied: the run waits for it, and ends as if nothing had been."""
+"""A control plane that fails while a set is applied: the run waits for it, and ends as if it had not."""
 
 from __future__ import annotations
 
