@@ -48,6 +48,16 @@ _UNREADABLE = (
 """What the kubernetes package lets through for one or the other damaged kubeconfig."""
 
 _UNAUTHORIZED = 401
+# Reading once more does no harm; writes are tried again by who knows what they are for.
+_READS = urllib3.Retry(
+    total=5,
+    allowed_methods={"GET"},
+    status_forcelist={429, 500, 502, 503, 504},
+    backoff_factor=0.2,
+    backoff_jitter=0.2,
+    backoff_max=5,
+    raise_on_status=False,
+)
 _TIMEOUT = 60.0  # seconds; the API server itself gives up on a request after 60
 _CONNECT_TIMEOUT = 10.0  # seconds
 _LONGEST_MESSAGE = 600  # characters; an API server can quote a whole schema back
@@ -242,7 +252,7 @@ class Kubernetes:
                 body=data,
                 headers={**headers, **credentials},
                 timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=timeout),
-                retries=False,
+                retries=False if stream else _READS,
                 preload_content=not stream,
             )
 

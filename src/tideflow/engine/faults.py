@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from tideflow.errors import KubernetesError
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 WRITERS = 8
 """Writes at once, at most; more do not make a control plane of this size faster."""
@@ -48,6 +52,19 @@ def pause(error: KubernetesError, tries: int) -> float:
         return min(error.retry_after, _LONGEST_ORDER) + random.uniform(0, _FIRST_PAUSE)  # noqa: S311 - no secret
     longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (tries - 1))
     return longest * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+
+
+def insisted(write: Callable[[], T]) -> T:
+    """Return what a single write returns, tried again for a while where that helps."""
+    tries = 0
+    while True:
+        try:
+            return write()
+        except KubernetesError as error:
+            tries += 1
+            if tries >= _MOST_TRIES or not is_passing(error, tries):
+                raise
+            time.sleep(pause(error, tries))
 
 
 class Throttle:

@@ -6,12 +6,15 @@ damaged or foreign only costs an apply.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tideflow.engine.faults import insisted
 from tideflow.engine.manifests import Key
 from tideflow.engine.ownership import field_manager
+from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,11 +62,8 @@ class Records:
             return
         manager = field_manager(self._set)
         if not self._shards:
-            self._cluster.apply(
-                f"/api/v1/namespaces/{NAMESPACE}",
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-                field_manager="tideflow",
-            )
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+            self._apply(f"/api/v1/namespaces/{NAMESPACE}", namespace, "tideflow")
         written = set()
         for number, text in enumerate(_shards(records)):
             name = f"{self._set}-{number}"
@@ -74,10 +74,20 @@ class Records:
                 "metadata": {"name": name, "namespace": NAMESPACE, "labels": {_SET_LABEL: self._set}},
                 "data": {_DATA: text},
             }
-            self._cluster.apply(f"{self._path}/{name}", shard, field_manager=manager)
+            self._apply(f"{self._path}/{name}", shard, manager)
         for name in self._shards - written:
-            self._cluster.delete(f"{self._path}/{name}")
+            insisted(functools.partial(self._delete, f"{self._path}/{name}"))
         self._shards, self._read = written, dict(records)
+
+    def _delete(self, path: str) -> None:
+        try:
+            self._cluster.delete(path)
+        except KubernetesError as error:
+            if error.status != 404:  # noqa: PLR2004 - gone is what was wanted
+                raise
+
+    def _apply(self, path: str, body: dict[str, Any], manager: str) -> None:
+        insisted(functools.partial(self._cluster.apply, path, body, field_manager=manager))
 
 
 def _parsed(shard: Mapping[str, Any]) -> Iterator[tuple[Key, Record]]:
