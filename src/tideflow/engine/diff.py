@@ -120,14 +120,10 @@ def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the object without what the server, its controllers and our proof keep in it."""
     shown = {name: value for name, value in body.items() if name != "status"}
     metadata = {name: value for name, value in (body.get("metadata") or {}).items() if name not in _SERVERS}
-    annotations = metadata.get("annotations")
-    if isinstance(annotations, dict):
-        metadata["annotations"] = {name: text for name, text in annotations.items() if name != APPLIED}
-        if not metadata["annotations"]:
-            del metadata["annotations"]
-    if metadata:
-        shown["metadata"] = metadata
-    return shown
+    # None and an empty map are the same, and the first of them is then one key that comes.
+    annotations, labels = (metadata.get(name) or {} for name in ("annotations", "labels"))
+    metadata["annotations"] = {name: text for name, text in annotations.items() if name != APPLIED}
+    return {**shown, "metadata": {**metadata, "labels": labels}}
 
 
 def _masked(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
