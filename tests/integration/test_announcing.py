@@ -86,7 +86,7 @@ def differences(
     """Return what would be done, and announced, without doing it."""
     applying = application(cluster, objects, **options)
     plan = applying.plan()
-    return plan, applying.differences(plan, created=True)
+    return plan, applying.differences(plan, created=True, progress=lambda _: None)
 
 
 def live(cluster: Kubernetes, wanted: Key) -> dict[str, Any]:
@@ -315,7 +315,7 @@ def test_without_a_cluster_everything_is_created(space: str) -> None:
     lines = [
         line.text
         for line in announcement.lines(
-            plan, applying.differences(plan, created=True), full=True, word="would"
+            plan, applying.differences(plan, created=True, progress=lambda _: None), full=True, word="would"
         )
     ]
     assert lines == [

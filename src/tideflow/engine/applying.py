@@ -110,11 +110,14 @@ class Application:
             self._needs = self._graph(resources, foreseen=foreseen)
         return dataclasses.replace(found, waiting=found.waiting + unserved)
 
-    def differences(self, found: Plan, *, created: bool) -> dict[Key, Difference]:
+    def differences(
+        self, found: Plan, *, created: bool, progress: Callable[[str], None]
+    ) -> dict[Key, Difference]:
         """Return what the plan's writes would change in each object; only asks for dry runs.
 
-        With ``created``, also of what each object that is not there yet would have. Credentials have nothing
-        to tell. Raises ``KubernetesError`` when the server cannot be asked.
+        With ``created``, also what each object that is not there yet would have; of credentials there is
+        nothing to tell. ``progress`` is told now and then, in one line, how far it is. Raises
+        ``KubernetesError`` when the server cannot be asked.
         """
         manifests = {manifest.key: manifest for manifest in self._manifests}
         differences = {
@@ -126,7 +129,7 @@ class Application:
         if self._cluster is not None:
             writing = Writing(self._cluster, found, self._snapshot, set_name=self._set, options=self._options)
             live = [manifests[key] for key in found.changed]
-            differences |= comparing.compared(self._cluster, writing, live)
+            differences |= comparing.compared(self._cluster, writing, live, progress=progress)
         return differences
 
     def run(self, found: Plan, *, progress: Callable[[str], None]) -> Summary:

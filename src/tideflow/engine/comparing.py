@@ -13,7 +13,7 @@ from tideflow.engine import diff
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.diff import Change
@@ -42,14 +42,25 @@ class Difference:
         return not (self.changes or self.replaced or self.unknown)
 
 
-def compared(cluster: Kubernetes, writing: Writing, manifests: Sequence[Manifest]) -> dict[Key, Difference]:
+def compared(
+    cluster: Kubernetes,
+    writing: Writing,
+    manifests: Sequence[Manifest],
+    *,
+    progress: Callable[[str], None],
+) -> dict[Key, Difference]:
     """Return what writing each of these, which are live, would change, without changing anything.
 
-    Raises ``KubernetesError`` if the server cannot be asked at all.
+    ``progress`` is told, in one line, how far it is. Raises ``KubernetesError`` if the server cannot be asked
+    at all.
     """
+    found: dict[Key, Difference] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         differences = pool.map(lambda manifest: _compared(cluster, writing, manifest), manifests)
-        return {manifest.key: found for manifest, found in zip(manifests, differences, strict=True)}
+        for manifest, difference in zip(manifests, differences, strict=True):
+            found[manifest.key] = difference
+            progress(f"comparing what would be written: {len(found)} of {len(manifests)} objects")
+    return found
 
 
 def _compared(cluster: Kubernetes, writing: Writing, manifest: Manifest) -> Difference:

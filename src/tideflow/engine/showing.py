@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tideflow.engine.diff import Change
 
 _NOT_SHOWN = "(not shown)"
-_BRIEF = 40  # characters of a value among others on one line
+_BRIEF = 72  # characters of a value among others on one line; the name of an image has about as many
 _WIDE = 100  # characters of a value on a line of its own
 _AROUND = 12  # characters before the place from which on two long values differ
 _MOST_LINES = 12  # lines for one value

@@ -137,7 +137,11 @@ def _announce(applying: Application, plan: Plan) -> None:
     full = bool(host.state.config.DIFF)
     if executing() and not full:
         return
-    differences = applying.differences(plan, created=full)
+    live = LiveLine(host)
+    try:
+        differences = applying.differences(plan, created=full, progress=live)
+    finally:
+        live.close()
     word = "will" if executing() else "would"
     for line in announcement.lines(plan, differences, full=full, word=word):
         host.log_styled(line.text, fg=_COLOURS.get(line.sign))
