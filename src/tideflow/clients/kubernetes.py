@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import threading
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
@@ -19,11 +18,12 @@ from kubernetes import client as upstream
 from kubernetes import config as upstream_config
 
 from tideflow import __version__
+from tideflow.clients.refusals import refusal
 from tideflow.clients.resources import DISCOVERY, Resources, from_discovery
-from tideflow.errors import Cause, KubernetesError, SettingError
+from tideflow.errors import KubernetesError, SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 JSON = "application/json"
@@ -51,12 +51,6 @@ _UNREADABLE = (
 _UNAUTHORIZED = 401
 _TIMEOUT = 60.0  # seconds; the API server itself gives up on a request after 60
 _CONNECT_TIMEOUT = 10.0  # seconds
-_LONGEST_MESSAGE = 600  # characters; an API server can quote a whole schema back
-
-
-_OF_SECRETS = re.compile(r"/api/v1/namespaces/[^/]+/secrets(/|$)")
-_QUOTES_NOTHING = {401, 404, 409, 429}
-_WEBHOOK_AWAY = "failed calling webhook"
 
 
 class Kubernetes:
@@ -261,8 +255,7 @@ class Kubernetes:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(method, path, error) from None
         if response.status >= 400:  # noqa: PLR2004 - HTTP's own border between success and failure
-            quotes = body is not None and bool(_OF_SECRETS.match(path))
-            raise _refusal(response, f"{method} {path}", may_quote_secret=quotes)
+            raise refusal(response, method, path)
         return response
 
     def _credentials(self) -> dict[str, str]:
@@ -378,52 +371,3 @@ def _decoded(data: bytes, what: str) -> Any:
         return json.loads(data) if data else None
     except ValueError:
         raise KubernetesError(f"the answer to {what} is not JSON", reason="Unreadable") from None
-
-
-def _without_values(status: Mapping[str, Any], causes: Iterable[Cause]) -> str:
-    """Say why a Secret was refused in none of the server's own words: they quote values it cannot take."""
-    fields = ", ".join(sorted({cause.field for cause in causes if cause.field}))
-    about = f", because of {fields}" if fields else ""
-    reason = status.get("reason") or "refused"
-    return f"{reason}{about} (the server's words are left out, since they may quote the Secret's data)"
-
-
-def _refusal(
-    response: urllib3.BaseHTTPResponse, what: str, *, may_quote_secret: bool = False
-) -> KubernetesError:
-    """Translate an answer of 400 or more, which is a Status object unless something stood between."""
-    try:
-        status = json.loads(response.data)
-        if not isinstance(status, dict):
-            status = {}
-    except ValueError:
-        status = {}
-    causes = _causes(status.get("details"))
-    message = str(status.get("message") or response.data[:200].decode(errors="replace").strip())
-    if len(message) > _LONGEST_MESSAGE:
-        # What is wrong stands at the end of it, after the value that is.
-        message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
-    if may_quote_secret and response.status not in _QUOTES_NOTHING and _WEBHOOK_AWAY not in message:
-        message = _without_values(status, causes)
-    after = response.headers.get("retry-after", "")
-    hint = ""
-    if response.status == _UNAUTHORIZED:
-        hint = "the credentials in the kubeconfig are wrong or have expired"
-    return KubernetesError(
-        f"{what} was answered {response.status}: {message}",
-        status=response.status,
-        reason=str(status.get("reason") or ""),
-        causes=causes,
-        retry_after=float(after) if after.isdigit() else None,
-        hint=hint,
-    )
-
-
-def _causes(details: Any) -> tuple[Cause, ...]:
-    """Return the causes in the details of a Status object, none if they are of another shape."""
-    found = details.get("causes") if isinstance(details, dict) else None
-    return tuple(
-        Cause(*(str(cause.get(part) or "") for part in ("reason", "field", "message")))
-        for cause in found or ()
-        if isinstance(cause, dict)
-    )

@@ -204,7 +204,11 @@ def test_a_refusal_carries_the_servers_words(server: Server, cluster: Kubernetes
             "Invalid, because of data.k",
         ),
         (422, 'data.k: Invalid value: "canary"', "Invalid, because of data.k"),
-        (500, "failed calling webhook x: no endpoints", "failed calling webhook x: no endpoints"),
+        (
+            500,
+            "Internal error occurred: failed calling webhook x: no endpoints",
+            "failed calling webhook x: no endpoints",
+        ),
         (404, 'namespaces "x" not found', 'namespaces "x" not found'),
     ],
 )
