@@ -90,7 +90,9 @@ class Checkout:
         return [
             event
             for event in events
-            if event["verb"] in _WRITES and event.get("userAgent", "").startswith("tideflow/")
+            if event["verb"] in _WRITES
+            and "dryRun=All" not in event["requestURI"]
+            and event.get("userAgent", "").startswith("tideflow/")
         ]
 
     def mark(self) -> int:

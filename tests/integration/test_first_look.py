@@ -48,6 +48,17 @@ def test_a_dry_run_tells_each_step_and_makes_nothing(checkout: Checkout) -> None
     assert clusters(checkout) == []
 
 
+def test_the_fields_of_what_would_be_made_are_told_before_there_is_a_cluster(checkout: Checkout) -> None:
+    """With --diff; of credentials, which are generated when they are made, only that they come."""
+    done = checkout.run("pyinfra", "--dry", "--diff", "inventory.py", "deploys/all.py")
+    lines = [line.partition("] ")[2] for line in (done.stdout + done.stderr).splitlines()]
+    ingress = lines.index("would create Ingress istio-system/kubeflow")
+    assert any("kubeflow.localhost" in line for line in lines[ingress + 1 : ingress + 9])
+    credential = lines.index("would create Secret auth/dex-passwords")
+    assert lines[credential + 1].startswith("would create ")
+    assert clusters(checkout) == []
+
+
 @pytest.mark.parametrize("step", ["load_balancer", "kubeflow_base", "ingress", "auth"])
 def test_a_step_alone_says_what_to_run_first(checkout: Checkout, step: str) -> None:
     """Without a cluster, every other step names the one that makes it."""

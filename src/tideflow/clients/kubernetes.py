@@ -18,8 +18,9 @@ from kubernetes import client as upstream
 from kubernetes import config as upstream_config
 
 from tideflow import __version__
+from tideflow.clients.refusals import refusal
 from tideflow.clients.resources import DISCOVERY, Resources, from_discovery
-from tideflow.errors import Cause, KubernetesError, SettingError
+from tideflow.errors import KubernetesError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +61,6 @@ _READS = urllib3.Retry(
 )
 _TIMEOUT = 60.0  # seconds; the API server itself gives up on a request after 60
 _CONNECT_TIMEOUT = 10.0  # seconds
-_LONGEST_MESSAGE = 600  # characters; an API server can quote a whole schema back
 
 
 class Kubernetes:
@@ -265,7 +265,7 @@ class Kubernetes:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(method, path, error) from None
         if response.status >= 400:  # noqa: PLR2004 - HTTP's own border between success and failure
-            raise _refusal(response, f"{method} {path}")
+            raise refusal(response, method, path)
         return response
 
     def _credentials(self) -> dict[str, str]:
@@ -381,39 +381,3 @@ def _decoded(data: bytes, what: str) -> Any:
         return json.loads(data) if data else None
     except ValueError:
         raise KubernetesError(f"the answer to {what} is not JSON", reason="Unreadable") from None
-
-
-def _refusal(response: urllib3.BaseHTTPResponse, what: str) -> KubernetesError:
-    """Translate an answer of 400 or more, which is a Status object unless something stood between."""
-    try:
-        status = json.loads(response.data)
-        if not isinstance(status, dict):
-            status = {}
-    except ValueError:
-        status = {}
-    message = str(status.get("message") or response.data[:200].decode(errors="replace").strip())
-    if len(message) > _LONGEST_MESSAGE:
-        # What is wrong stands at the end of it, after the value that is.
-        message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
-    after = response.headers.get("retry-after", "")
-    hint = ""
-    if response.status == _UNAUTHORIZED:
-        hint = "the credentials in the kubeconfig are wrong or have expired"
-    return KubernetesError(
-        f"{what} was answered {response.status}: {message}",
-        status=response.status,
-        reason=str(status.get("reason") or ""),
-        causes=_causes(status.get("details")),
-        retry_after=float(after) if after.isdigit() else None,
-        hint=hint,
-    )
-
-
-def _causes(details: Any) -> tuple[Cause, ...]:
-    """Return the causes in the details of a Status object, none if they are of another shape."""
-    found = details.get("causes") if isinstance(details, dict) else None
-    return tuple(
-        Cause(*(str(cause.get(part) or "") for part in ("reason", "field", "message")))
-        for cause in found or ()
-        if isinstance(cause, dict)
-    )

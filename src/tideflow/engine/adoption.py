@@ -8,6 +8,7 @@ its ``managedFields`` are rewritten: what kubectl owned by applying is owned by 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine.ownership import owned
@@ -52,6 +53,56 @@ def adoption(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]]:
         {"op": "replace", "path": "/metadata/managedFields", "value": [*kept, ours]},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
     ]
+
+
+def without_abandoned(live: Mapping[str, Any], applied: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the object without what kubectl applied and nobody owns any more.
+
+    ``applied`` is the live object after applying over it, as if its fields had been ours before: that is when
+    the server removes them. Needed for dry runs, in which nobody can be made an owner first.
+    """
+    taken: dict[str, Any] = {}
+    for entry in filter(_is_kubectls, _entries(live)):
+        taken = union(taken, entry.get("fieldsV1") or {})
+    kept: dict[str, Any] = {}
+    for entry in _entries(applied):
+        if not _is_kubectls(entry):
+            kept = union(kept, entry.get("fieldsV1") or {})
+    found: dict[str, Any] = _without(applied, taken, kept)
+    return found
+
+
+def _without(value: Any, taken: Mapping[str, Any], kept: Mapping[str, Any]) -> Any:
+    """Return a copy of the value without what is taken and not kept."""
+    if not isinstance(value, dict | list):
+        return value
+    left: Any = value.copy()
+    gone = []
+    for step, inner in taken.items():
+        place = _place(value, step)
+        if place is None:
+            continue
+        if step not in kept and (not inner or "." in inner):
+            gone.append(place)
+        else:
+            left[place] = _without(value[place], inner, kept.get(step, {}))
+    for place in sorted(gone, reverse=True):
+        del left[place]
+    return left
+
+
+def _place(value: dict[str, Any] | list[Any], step: str) -> Any:
+    """Return the key or index that a path element of ``fieldsV1`` means here, None if there is nothing."""
+    form, _, name = step.partition(":")
+    if isinstance(value, dict):
+        return name if form == "f" and name in value else None
+    if form not in {"k", "v"}:
+        return None
+    wanted = json.loads(name)
+    for index, item in enumerate(value):
+        if item == wanted if form == "v" else isinstance(item, dict) and wanted.items() <= item.items():
+            return index
+    return None
 
 
 def union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

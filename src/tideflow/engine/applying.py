@@ -6,12 +6,14 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine import graph, plan, readiness, report, snapshot, webhooks
+from tideflow.engine import comparing, diff, graph, plan, readiness, report, snapshot, webhooks
+from tideflow.engine.comparing import Difference
 from tideflow.engine.graph import StatedGate, World
 from tideflow.engine.outcome import Options
 from tideflow.engine.plan import Plan
 from tideflow.engine.records import Records
 from tideflow.engine.release import Release
+from tideflow.engine.writing import Writing
 from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
 from tideflow.errors import ApplyError, ManifestError
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from tideflow.clients.resources import Resource, Resources
     from tideflow.engine.manifests import Key, Manifest
 
-__all__ = ["Application", "Options", "Plan", "StatedGate", "Summary"]
+__all__ = ["Application", "Difference", "Options", "Plan", "StatedGate", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,28 @@ class Application:
         if found.writes:
             self._needs = self._graph(resources, foreseen=foreseen)
         return dataclasses.replace(found, waiting=found.waiting + unserved)
+
+    def differences(
+        self, found: Plan, *, created: bool, progress: Callable[[str], None]
+    ) -> dict[Key, Difference]:
+        """Return what the plan's writes would change in each object; only asks for dry runs.
+
+        With ``created``, also what each object that is not there yet would have; of credentials there is
+        nothing to tell. ``progress`` is told now and then, in one line, how far it is. Raises
+        ``KubernetesError`` when the server cannot be asked.
+        """
+        manifests = {manifest.key: manifest for manifest in self._manifests}
+        differences = {
+            key: Difference(
+                diff.additions(manifests[key].body) if key not in self._options.create_once else ()
+            )
+            for key in (found.created if created else ())
+        }
+        if self._cluster is not None:
+            writing = Writing(self._cluster, found, self._snapshot, set_name=self._set, options=self._options)
+            live = [manifests[key] for key in found.changed]
+            differences |= comparing.compared(self._cluster, writing, live, progress=progress)
+        return differences
 
     def run(self, found: Plan, *, progress: Callable[[str], None]) -> Summary:
         """Write what the plan says, wait until everything is ready, and record it.

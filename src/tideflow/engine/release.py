@@ -80,15 +80,7 @@ class Release:
         self._manager = ownership.field_manager(set_name)
         self._options = options
         self._progress = progress
-        self._writing = Writing(
-            cluster,
-            manager=self._manager,
-            desired=plan.desired,
-            live=snapshot.objects,
-            create_once=options.create_once,
-            conflicts=options.conflicts,
-            replace=options.replace,
-        )
+        self._writing = Writing(cluster, plan, snapshot, set_name=set_name, options=options)
         self._queue: Queue[Seen | _Wrote] = Queue()
         self._watching = Watching(cluster, self._queue)
         self._watched: set[tuple[str, str]] = set()

@@ -9,18 +9,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tideflow.clients.kubernetes import JSON_PATCH, METADATA
+from tideflow.clients.kubernetes import JSON, JSON_PATCH, METADATA
 from tideflow.engine import fieldpaths, ownership
-from tideflow.engine.adoption import adoption, needs_adoption
+from tideflow.engine.adoption import adoption, needs_adoption, without_abandoned
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource
     from tideflow.engine.manifests import Key, Manifest
-    from tideflow.errors import Cause
+    from tideflow.engine.outcome import Options
+    from tideflow.engine.plan import Plan
+    from tideflow.engine.snapshot import Snapshot
 
 Conflicts = Literal["own", "yield", "fail"]
 """What is done about fields that another manager owns: take them, leave them to it, or stop."""
@@ -47,30 +49,18 @@ class Written:
 
 
 class Writing:
-    """Writes the objects of one set.
-
-    ``desired`` are the digests that go with them, ``live`` is what the snapshot has of them, ``replace`` the
-    kinds that may be deleted and created again.
-    """
+    """Writes the objects of one set, as its plan and the options say; ``snapshot`` is what was live then."""
 
     def __init__(
-        self,
-        cluster: Kubernetes,
-        *,
-        manager: str,
-        desired: Mapping[Key, str],
-        live: Mapping[Key, Mapping[str, Any]],
-        create_once: Collection[Key],
-        conflicts: Conflicts,
-        replace: Collection[str],
+        self, cluster: Kubernetes, plan: Plan, snapshot: Snapshot, *, set_name: str, options: Options
     ) -> None:
         self._cluster = cluster
-        self._manager = manager
-        self._desired = desired
-        self._live = live
-        self._create_once = create_once
-        self._conflicts = conflicts
-        self._replace = replace
+        self._manager = ownership.field_manager(set_name)
+        self._desired = plan.desired
+        self._live = snapshot.objects
+        self._create_once = options.create_once
+        self._conflicts = options.conflicts
+        self._replace = options.replace
 
     def write(self, manifest: Manifest, resource: Resource) -> Written:
         """Write one object; raises ``KubernetesError`` with what the server, or we, hold against it."""
@@ -81,19 +71,44 @@ class Writing:
         body = ownership.annotated(manifest.body, self._desired[key])
         notes: list[str] = []
         live = self._live.get(key)
-        if live is not None and self._conflicts == "own" and needs_adoption(live, self._manager):
+        if live is not None and self._adopts(live):
             self._adopt(path, live)
-            notes.append(f"{key} was kubectl's, and is taken over")
+            notes.append(_taken_over(key))
         try:
             answer = self._apply(key, path, body, notes)
         except KubernetesError as error:
-            settled = [cause for cause in error.causes if _IMMUTABLE.search(cause.message)]
-            if error.status != 422 or not settled:  # noqa: PLR2004 - Invalid
-                raise
-            self._replace_settled(key, path, settled)
+            self._may_replace(key, error)
+            self._replace_settled(key, path)
         if answer["metadata"].get("deletionTimestamp"):
             raise _being_deleted(key, answer["metadata"].get("finalizers") or ())
         return Written(answer, tuple(notes))
+
+    def preview(self, manifest: Manifest, resource: Resource, live: Mapping[str, Any]) -> Written:
+        """Return the whole object that writing over ``live`` would make, by dry runs of the same writes.
+
+        Raises ``KubernetesError`` as ``write`` would; of reason ``Replaced`` if it would be made anew.
+        """
+        key = manifest.key
+        path = resource.path(key.namespace, key.name)
+        body = ownership.annotated(manifest.body, self._desired[key])
+        notes: list[str] = []
+        try:
+            answer = self._apply(key, path, body, notes, dry_run=True)
+        except KubernetesError as error:
+            settled = self._may_replace(key, error)
+            raise KubernetesError(
+                f"{settled} cannot be changed once it is there", status=422, reason="Replaced"
+            ) from None
+        if self._adopts(live):
+            notes.append(_taken_over(key))
+            kept = without_abandoned(live, answer)
+            if kept != answer:
+                kept["metadata"].pop("managedFields", None)
+                answer = self._cluster.put(path, kept, query={"fieldManager": self._manager, "dryRun": "All"})
+        return Written(answer, tuple(notes))
+
+    def _adopts(self, live: Mapping[str, Any]) -> bool:
+        return self._conflicts == "own" and needs_adoption(live, self._manager)
 
     def _create(self, manifest: Manifest, resource: Resource, path: str) -> Written:
         """Create an object that is left alone once it is there, whoever made it."""
@@ -114,8 +129,10 @@ class Writing:
                 raise _being_deleted(manifest.key, answer["metadata"].get("finalizers") or ()) from None
         return Written(answer)
 
-    def _apply(self, key: Key, path: str, body: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-        """Apply the object, by our stance on conflicts."""
+    def _apply(
+        self, key: Key, path: str, body: dict[str, Any], notes: list[str], *, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Apply the object, by our stance on conflicts; a dry run is answered with the whole object."""
         left: dict[str, list[str]] = {}
         while True:
             try:
@@ -124,7 +141,8 @@ class Writing:
                     body,
                     field_manager=self._manager,
                     force=self._conflicts == "own",
-                    accept=METADATA,
+                    dry_run=dry_run,
+                    accept=JSON if dry_run else METADATA,
                 )
             except KubernetesError as error:
                 owners = _owners(error)
@@ -185,21 +203,28 @@ class Writing:
                 return
         raise KubernetesError("it is changed by others all the time", status=409, reason="Conflict")
 
-    def _replace_settled(self, key: Key, path: str, settled: Sequence[Cause]) -> None:
-        """Delete what has settled fields, if that is allowed; what is raised then has it written again."""
-        if key.kind not in self._replace:
-            place = f" -n {key.namespace}" if key.namespace else ""
-            allowed = f', or allow it with replace=["{key.kind}"]' if key.kind in REPLACEABLE else ""
-            fields = ", ".join(dict.fromkeys(cause.field for cause in settled if cause.field)) or "a field"
-            # Before the last colon stands the value, which may be a page long.
-            why = settled[0].message.rpartition(": ")[2]
-            raise KubernetesError(
-                f"{fields} cannot be changed once it is there ({why})",
-                status=422,
-                reason="Immutable",
-                hint=f"delete it if you can do without: kubectl delete {key.kind.lower()}{place} {key.name}"
-                f"{allowed}",
-            ) from None
+    def _may_replace(self, key: Key, error: KubernetesError) -> str:
+        """Return the settled fields of an object that may be replaced; raises the error of any other."""
+        settled = [cause for cause in error.causes if _IMMUTABLE.search(cause.message)]
+        if error.status != 422 or not settled:  # noqa: PLR2004 - Invalid
+            raise error
+        fields = ", ".join(dict.fromkeys(cause.field for cause in settled if cause.field)) or "a field"
+        if key.kind in self._replace:
+            return fields
+        place = f" -n {key.namespace}" if key.namespace else ""
+        allowed = f', or allow it with replace=["{key.kind}"]' if key.kind in REPLACEABLE else ""
+        # Before the last colon stands the value, which may be a page long.
+        why = settled[0].message.rpartition(": ")[2]
+        raise KubernetesError(
+            f"{fields} cannot be changed once it is there ({why})",
+            status=422,
+            reason="Immutable",
+            hint=f"delete it if you can do without: kubectl delete {key.kind.lower()}{place} {key.name}"
+            f"{allowed}",
+        ) from None
+
+    def _replace_settled(self, key: Key, path: str) -> None:
+        """Delete what has settled fields; what is raised then has it written again."""
         live = self._cluster.get(path, accept=METADATA)
         if not live["metadata"].get("deletionTimestamp"):
             options = {
@@ -208,6 +233,10 @@ class Writing:
             }
             self._cluster.delete(path, options)
         raise _being_deleted(key, live["metadata"].get("finalizers") or ())
+
+
+def _taken_over(key: Key) -> str:
+    return f"{key} was kubectl's, and is taken over"
 
 
 def _owners(error: KubernetesError) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
@@ -13,6 +12,7 @@ from pyinfra import host
 from tideflow.connectors.interrupts import Interrupt
 from tideflow.connectors.platform import CLUSTER
 from tideflow.connectors.progress import LiveLine
+from tideflow.engine import announcement
 from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
 from tideflow.engine.writing import REPLACEABLE, Conflicts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tideflow.engine.manifests import Manifest
 
 _SET_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")  # part of names, and of a label's value
-_LONGEST_LIST = 20  # objects named one by one when a plan is announced
+_COLOURS = {"+": "green", "-": "red"}
 
 
 @operation
@@ -107,7 +107,7 @@ def application(
     )
     plan = applying.plan(foreseen=bool(platform().promised) and not executing())
     if plan.writes:
-        _announce(plan)
+        _announce(applying, plan)
 
         def run(live: Callable[[str], None]) -> None:
             before(plan)
@@ -132,20 +132,19 @@ def application(
         host.noop(f"all {len(plan.unchanged) + len(plan.kept)} objects of {set_name} are as they should be")
 
 
-def _announce(plan: Plan) -> None:
-    """Say what a plan would write: names where they are few, numbers by kind where they are many."""
-    for verb, keys in (("create", plan.created), ("change", plan.changed)):
-        if not keys:
-            continue
-        if len(keys) <= _LONGEST_LIST:
-            for key in keys:
-                announce(f"{verb} {key}")
-        else:
-            kinds = Counter(key.kind for key in keys)
-            listed = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
-            announce(f"{verb} {len(keys)} objects: {listed}")
-    if plan.unchanged or plan.kept:
-        announce(f"leave {len(plan.unchanged) + len(plan.kept)} objects as they are")
+def _announce(applying: Application, plan: Plan) -> None:
+    """Say what a plan would write; with ``--diff`` by field, and again just before it is written."""
+    full = bool(host.state.config.DIFF)
+    if executing() and not full:
+        return
+    live = LiveLine(host)
+    try:
+        differences = applying.differences(plan, created=full, progress=live)
+    finally:
+        live.close()
+    word = "will" if executing() else "would"
+    for line in announcement.lines(plan, differences, full=full, word=word):
+        host.log_styled(line.text, fg=_COLOURS.get(line.sign))
 
 
 def render(template: Path, **values: object) -> list[Mapping[str, Any]]:

@@ -195,6 +195,37 @@ def test_a_refusal_carries_the_servers_words(server: Server, cluster: Kubernetes
     assert (caught.value.status, caught.value.reason, caught.value.retry_after) == (429, "TooManyRequests", 3)
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "expected"),
+    [
+        (
+            500,
+            ".data.k: expected string, got &value.valueUnstructured{Value:canary}",
+            "Invalid, because of data.k",
+        ),
+        (422, 'data.k: Invalid value: "canary"', "Invalid, because of data.k"),
+        (
+            500,
+            "Internal error occurred: failed calling webhook x: no endpoints",
+            "failed calling webhook x: no endpoints",
+        ),
+        (404, 'namespaces "x" not found', 'namespaces "x" not found'),
+    ],
+)
+def test_a_refused_secret_is_not_quoted(
+    server: Server, cluster: Kubernetes, status: int, message: str, expected: str
+) -> None:
+    """The server's words are kept only where they cannot hold what was sent."""
+    path = "/api/v1/namespaces/x/secrets/s"
+    details = {"causes": [{"reason": "FieldValueInvalid", "field": "data.k", "message": message}]}
+    refusal = {"kind": "Status", "reason": "Invalid", "message": message, "details": details}
+    server.answer(f"{path}?fieldManager=m&force=true", refusal, status=status)
+    with pytest.raises(KubernetesError) as caught:
+        cluster.apply(path, {"data": {"k": "canary"}}, field_manager="m")
+    assert expected in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b"", b"\xff" * 5000])
 def test_a_refusal_that_is_no_status_is_still_one_line(
     server: Server, cluster: Kubernetes, body: bytes

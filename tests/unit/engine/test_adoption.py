@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tideflow.engine.adoption import adoption, needs_adoption, union
+from tideflow.engine.adoption import adoption, needs_adoption, union, without_abandoned
 
 FIELDS: st.SearchStrategy[dict[str, Any]] = st.recursive(
     st.just({}), lambda inside: st.dictionaries(st.sampled_from(["f:a", "f:b", "k:c", "."]), inside)
@@ -74,3 +75,51 @@ def test_the_union_has_the_paths_of_both_and_no_other(one: dict[str, Any], other
     assert paths(union(one, other)) == paths(one) | paths(other)
     assert union(one, other) == union(other, one)
     assert union(one, {}) == one
+
+
+def owner(manager: str, operation: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of managedFields over these fields."""
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields}
+
+
+@pytest.mark.parametrize(
+    ("spec", "kubectls", "ours", "others", "expected"),
+    [
+        ({"a": 1, "b": 2}, {"f:a": {}, "f:b": {}}, {"f:a": {}}, {}, {"a": 1}),
+        ({"a": 1, "b": 2}, {"f:a": {}, "f:b": {}}, {"f:a": {}}, {"f:b": {}}, {"a": 1, "b": 2}),
+        ({"a": 1, "default": 2}, {"f:a": {}}, {"f:a": {}}, {}, {"a": 1, "default": 2}),
+        (
+            {"l": [{"name": "x", "a": 1, "b": 2}, {"name": "y", "default": 1}]},
+            {
+                "f:l": {
+                    'k:{"name":"x"}': {".": {}, "f:a": {}, "f:b": {}, "f:name": {}},
+                    'k:{"name":"y"}': {".": {}, "f:name": {}},
+                    'k:{"name":"gone"}': {".": {}},
+                }
+            },
+            {"f:l": {'k:{"name":"x"}': {".": {}, "f:a": {}, "f:name": {}}}},
+            {},
+            {"l": [{"name": "x", "a": 1}]},
+        ),
+        ({"m": {"x": 1, "y": 2}}, {"f:m": {".": {}, "f:x": {}}}, {}, {"f:m": {"f:y": {}}}, {"m": {"y": 2}}),
+        ({"m": {"x": 1}}, {"f:m": {".": {}, "f:x": {}}}, {}, {}, {}),
+        (
+            {"s": ["a", "b", "c"]},
+            {"f:s": {'v:"a"': {}, 'v:"c"': {}}},
+            {"f:s": {'v:"c"': {}}},
+            {},
+            {"s": ["b", "c"]},
+        ),
+    ],
+)
+def test_what_goes_when_it_is_adopted_is_what_nobody_owns_then(
+    spec: Any, kubectls: dict[str, Any], ours: dict[str, Any], others: dict[str, Any], expected: Any
+) -> None:
+    """Not what others own, nor what nobody ever owned; the object given is as it was."""
+    kubectl, other = owner("kubectl", "Apply", kubectls), owner("other", "Update", others)
+    applied = live(kubectl, other, owner(OURS, "Apply", ours)) | {"spec": spec}
+    for found in applied["metadata"]["managedFields"]:
+        found["fieldsV1"] = {"f:spec": found["fieldsV1"]}
+    before = copy.deepcopy(applied)
+    assert without_abandoned(live(kubectl), applied)["spec"] == expected
+    assert applied == before

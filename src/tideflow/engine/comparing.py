@@ -1,0 +1,97 @@
+"""What a write would change in live objects: asked of the server, by a dry run of the very same write.
+
+Defaults, conversions, webhooks and the rules of merging are the server's, so nothing of them is imitated.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tideflow.engine import diff
+from tideflow.errors import KubernetesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.engine.diff import Change
+    from tideflow.engine.manifests import Key, Manifest
+    from tideflow.engine.writing import Writing
+
+_AT_ONCE = 8  # objects compared side by side, with two requests each
+_TRIES = 3  # while others write to the object between the two requests
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a write would change in one object, with ``notes`` on how.
+
+    ``replaced`` says why it would be deleted and made anew, ``unknown`` why nothing can be told now.
+    """
+
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    replaced: str = ""
+    unknown: str = ""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the write would leave every field as it is, and only prove it again."""
+        return not (self.changes or self.replaced or self.unknown)
+
+
+def compared(
+    cluster: Kubernetes,
+    writing: Writing,
+    manifests: Sequence[Manifest],
+    *,
+    progress: Callable[[str], None],
+) -> dict[Key, Difference]:
+    """Return what writing each of these, which are live, would change, without changing anything.
+
+    ``progress`` is told, in one line, how far it is. Raises ``KubernetesError`` if the server cannot be asked
+    at all.
+    """
+    found: dict[Key, Difference] = {}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        differences = pool.map(lambda manifest: _compared(cluster, writing, manifest), manifests)
+        for manifest, difference in zip(manifests, differences, strict=True):
+            found[manifest.key] = difference
+            progress(f"comparing what would be written: {len(found)} of {len(manifests)} objects")
+    return found
+
+
+def _compared(cluster: Kubernetes, writing: Writing, manifest: Manifest) -> Difference:
+    key = manifest.key
+    resource = cluster.resources().find(key.group, manifest.version, key.kind)
+    if resource is None:
+        return Difference(unknown=f"the server has no {key.kind} in {manifest.body['apiVersion']}")
+    try:
+        for _ in range(_TRIES):
+            live = cluster.get(resource.path(key.namespace, key.name))
+            written = writing.preview(manifest, resource, live)
+            if _version(live) == _version(written.metadata):
+                break
+    except KubernetesError as error:
+        if error.status in {0, 401}:
+            raise
+        if error.reason == "NotFound":
+            return Difference(unknown="it was deleted just now")
+        if error.reason == "Replaced":
+            return Difference(replaced=error.message)
+        return Difference(unknown=_reason(error))
+    return Difference(diff.compare(live, written.metadata), written.notes)
+
+
+def _version(body: Mapping[str, Any]) -> str:
+    """Return the version of an object, which a dry run leaves as it was."""
+    version: str = body["metadata"].get("resourceVersion", "")
+    return version
+
+
+def _reason(error: KubernetesError) -> str:
+    """Return the server's answer, without the request that it was an answer to, or our own words."""
+    _, _, answer = error.message.partition(" was answered ")
+    return f"the server answers {answer}" if answer else error.message
