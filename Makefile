@@ -39,4 +39,5 @@ stop: ## stop all that rehearsals started; what they made is kept
 clean: stop ## stop, and remove .tideflow, .venv and what tools keep here
 	@rm -rf .tideflow .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist pyinfra-debug.log
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@echo "Kept: ~/.cache/tideflow, so that nothing is compiled or downloaded twice. To remove it: rm -rf ~/.cache/tideflow"
+	@echo "Kept: ~/.cache/tideflow, so that nothing is compiled or downloaded twice, and vendored/kubeflow."
+	@echo "To remove them too: rm -rf ~/.cache/tideflow vendored/kubeflow"

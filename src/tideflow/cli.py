@@ -47,7 +47,7 @@ def vendor(source: Path | None, release: str | None) -> None:
 
 @main.group()
 def rehearsal() -> None:
-    """Start, stop and look at rehearsals: the twin, and the clusters that it has."""
+    """Start, stop and look at rehearsals."""
 
 
 _PLATFORMS = click.option("--platform", metavar="NAME", help="The platform; by default all that there are.")
@@ -69,8 +69,7 @@ def start(platform: str) -> None:
 def stop(platform: str | None) -> None:
     """Stop all that rehearsals started; what they made is kept."""
     for name, found in _rehearsals(platform):
-        found.stop()
-        click.echo(f"{name}: stopped")
+        click.echo(f"{name}: {'stopped' if found.stop() else 'nothing runs'}")
 
 
 @rehearsal.command()
@@ -107,7 +106,10 @@ def _rehearsals(platform: str | None) -> list[tuple[str, Any]]:
     help="Where its clusters and its token are kept.",
 )
 def twin(port: int, token: str | None, folder: Path) -> None:
-    """Serve a twin of DigitalOcean's API in the foreground; its clusters end with it, and keep their data."""
+    """Serve a twin of DigitalOcean's API.
+
+    It stays in the foreground; its clusters end with it, and keep their data.
+    """
     from tideflow.rehearsal import clusters  # noqa: PLC0415 - see above
     from tideflow.rehearsal.background import Pace  # noqa: PLC0415 - see above
     from tideflow.rehearsal.building import binaries  # noqa: PLC0415 - see above

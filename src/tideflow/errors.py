@@ -47,7 +47,7 @@ class TideflowError(Exception):
 
     def __str__(self) -> str:
         """Return the message and the hint, on one line."""
-        return f"{self.message}. {self.hint}" if self.hint else self.message
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class SettingError(TideflowError):

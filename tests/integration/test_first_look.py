@@ -64,7 +64,7 @@ def test_a_step_alone_says_what_to_run_first(checkout: Checkout, step: str) -> N
     """Without a cluster, every other step names the one that makes it."""
     done = checkout.run("pyinfra", "-y", "inventory.py", f"deploys/{step}.py", check=False)
     assert done.returncode != 0
-    assert "run first: pyinfra inventory.py deploys/cluster.py" in done.stderr
+    assert "run first: pyinfra -y inventory.py deploys/cluster.py" in done.stderr
     assert "Traceback" not in done.stderr
 
 

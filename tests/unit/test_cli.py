@@ -21,7 +21,7 @@ def test_an_error_is_one_line_and_an_exit_status(tmp_path: Path, monkeypatch: py
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        "tideflow: vendored/kubeflow.toml is not there. Run this in the folder of the project\n"
+        "tideflow: vendored/kubeflow.toml is not there; run this in the folder of the project\n"
     )
 
 
@@ -36,4 +36,4 @@ def test_an_unknown_release_ends_before_anything_is_fetched(
     result = CliRunner().invoke(main, ["vendor", "--release", "1.4"])
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "no release '1.4'. It has 26.03, v1.10.2" in result.stderr
+    assert "no release '1.4'; it has 26.03, v1.10.2" in result.stderr

@@ -199,6 +199,11 @@ class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
         found = self._call("POST", "kubernetes/clusters", body)
         return Cluster.from_response(found["kubernetes_cluster"])
 
+    def resize_node_pool(self, cluster_id: str, pool: NodePool, *, count: int) -> None:
+        """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run."""
+        body = {"name": pool.name, "count": count}
+        self._call("PUT", f"kubernetes/clusters/{cluster_id}/node_pools/{pool.id}", body)
+
     def delete_cluster(self, cluster_id: str) -> None:
         """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""
         self._call("DELETE", f"kubernetes/clusters/{cluster_id}")
@@ -245,9 +250,11 @@ class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
             ) from None
         except (requests.RequestException, ValueError) as error:
             # Its text and its cause carry the request, and with it the token.
+            hint = "check the network, and try again"
+            if isinstance(error, requests.exceptions.InvalidHeader | UnicodeError):
+                hint = "check the token: it has characters that no header can hold"
             raise DigitalOceanError(
-                f"DigitalOcean cannot be reached for {what} ({type(error).__name__})",
-                hint="check the network, and the token for characters that no header can hold",
+                f"DigitalOcean cannot be reached for {what} ({type(error).__name__})", hint=hint
             ) from None
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             raise _refusal(response, what)

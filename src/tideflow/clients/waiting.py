@@ -56,8 +56,9 @@ def _changes(cluster: Kubernetes, path: str, version: str) -> Iterator[tuple[Any
     if not version:
         page = cluster.get(path)
         version = page["metadata"]["resourceVersion"]
+        kind = page["kind"].removesuffix("List")
         for found in page["items"]:
-            yield found, version
+            yield {"kind": kind, **found}, version  # items of a list do not say it
     watch = cluster.watch(path, resource_version=version, timeout_seconds=_TICK)
     try:
         for event in watch:

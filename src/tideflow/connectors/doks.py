@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -34,9 +35,16 @@ class DoksConnector(PlatformConnector):
         yield f"@doks/{named}", {}, ["doks", named]
 
     @override
-    def prepare(self) -> None:
+    def check(self) -> None:
         check_cluster_name(self.platform)
-        self.settings.refuse_placeholders()
+        if not Path("inventory.py").exists():
+            # What a platform has beside its cluster is kept here, and would not be found again elsewhere.
+            raise SettingError("there is no inventory.py in this folder", hint="run this in the project's")
+        if not self.rehearsal:
+            self.settings.refuse_placeholders()
+
+    @override
+    def prepare(self) -> None:
         token = os.environ.get(TOKEN, "").strip()
         if not token:
             raise SettingError(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import click
@@ -51,4 +51,5 @@ class Interrupt:
             click.echo("\nstopping: what is being written is waited for; Ctrl-C again ends at once", err=True)
             return
         click.echo("\nended by Ctrl-C: what is done stays, and the same command goes on from there", err=True)
-        sys.exit(_STATUS)
+        # An exception would end only the greenlet that happens to run; the others would be waited for.
+        os._exit(_STATUS)

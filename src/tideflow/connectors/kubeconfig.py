@@ -41,8 +41,13 @@ class KubeconfigConnector(PlatformConnector):
         return Path(named) if named else Path.home() / ".kube" / "config"
 
     @override
-    def prepare(self) -> None:
+    def check(self) -> None:
         self.settings.refuse_placeholders()
+        self.kubernetes()
+
+    @override
+    def prepare(self) -> None:
+        self.host.log(f"an existing cluster, by the context {self.platform} of {self.kubeconfig}")
         cluster = self.kubernetes()
         assert cluster is not None, "a kubeconfig's cluster exists"  # noqa: S101 - of _open below
         cluster.resources()

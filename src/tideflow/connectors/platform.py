@@ -21,7 +21,7 @@ from pyinfra_cli.exceptions import CliError
 from typing_extensions import override
 
 from tideflow.connectors.interrupts import Interrupt
-from tideflow.connectors.settings import Settings
+from tideflow.connectors.settings import Settings, refuse_misspelt
 from tideflow.errors import TideflowError
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class PlatformConnector(LocalConnector):
     def settings(self) -> Settings:
         """The platform's settings, checked."""
         if self._settings is None:
+            inventory = self.host.state.inventory
+            refuse_misspelt(inventory.override_data, inventory.data)
             self._settings = Settings.read(self.host.data, rehearsal=self.rehearsal)
         return self._settings
 
@@ -126,6 +128,10 @@ class PlatformConnector(LocalConnector):
 
         return Kubernetes.from_kubeconfig(path, context=context, renew=renew)
 
+    def check(self) -> None:
+        """Raise ``TideflowError`` for a name or settings that cannot be; before anything is made of them."""
+        raise NotImplementedError
+
     def prepare(self) -> None:
         """Reach the platform; raises ``TideflowError``."""
         raise NotImplementedError
@@ -138,6 +144,7 @@ class PlatformConnector(LocalConnector):
         """Reach the platform, or end with one line that says why not."""
         Interrupt.install()
         try:
+            self.check()
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.prepare()
         except TideflowError as error:

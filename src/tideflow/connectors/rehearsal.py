@@ -9,7 +9,6 @@ from typing_extensions import override
 from tideflow.connectors.doks import DoksConnector
 from tideflow.connectors.platform import given
 from tideflow.connectors.progress import LiveLine
-from tideflow.connectors.settings import check_cluster_name
 from tideflow.rehearsal.background import Pace, Rehearsal
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ class RehearsalConnector(DoksConnector):
 
     @override
     def prepare(self) -> None:
-        check_cluster_name(self.platform)
         rehearsal = Rehearsal(self.folder / "rehearsal")
         live = LiveLine(self.host)
         try:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tideflow.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -96,6 +100,14 @@ class Settings:
                     f"the setting {setting} is still the placeholder {placeholder}",
                     hint=f"set {setting} in group_data/all.py to your own; nothing was created",
                 )
+
+
+def refuse_misspelt(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise ``SettingError`` for a name of ``--data`` that is nearly a setting; others may be a deploy's."""
+    for name in given:
+        near = [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        if near:
+            raise SettingError(f"there is no setting {name}", hint=f"did you mean {near[0]}?")
 
 
 def check_cluster_name(name: str) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ClusterInfo(TypedDict):
-    """A cluster in short; ``state`` is DigitalOcean's word, such as ``running``."""
+    """A cluster in short; ``state`` is DigitalOcean's word, such as ``running``, ``sizes`` are its pools'."""
 
     id: str
     name: str
@@ -25,6 +25,7 @@ class ClusterInfo(TypedDict):
     version: str
     state: str
     nodes: int
+    sizes: list[str]
 
 
 class Cluster(FactBase["ClusterInfo | None"]):
@@ -52,5 +53,6 @@ def _cluster(platform: PlatformConnector) -> ClusterInfo | None:
         region=cluster.region,
         version=cluster.version,
         state=cluster.state,
-        nodes=sum(len(pool.nodes) for pool in cluster.node_pools),
+        nodes=sum(pool.count for pool in cluster.node_pools),
+        sizes=[pool.size for pool in cluster.node_pools],
     )

@@ -18,7 +18,6 @@ from tideflow.operations.credentials import ORIGIN
 from tideflow.operations.live import annotations_of, secret, shown
 from tideflow.operations.running import (
     BASE,
-    RUN,
     announce,
     change,
     executing,
@@ -27,6 +26,7 @@ from tideflow.operations.running import (
     promised,
     refusing,
     settings,
+    to_run,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ _SET_AT = "tideflow.dev/password-set-at"
 def chosen_password() -> Password | None:
     """Return the password to set, asking for it where that is needed; None keeps the one that is live."""
     target, anew = platform(), settings().change_password
+    passwords.from_environment()  # what will not do is refused now, even if it is not needed
     if not anew and annotations_of(shown(PASSWORDS)).get(ORIGIN) == "chosen":
         return None
     return passwords.ask(
@@ -70,7 +71,7 @@ def password(*, password: Password | None, timeout: float) -> Generator[Function
     found = secret(target, PASSWORDS)
     if found is None:
         if executing() or not promised(BASE):
-            raise SettingError(f"{BASE} is not there yet", hint=f"run first: {RUN}/kubeflow_base.py")
+            raise SettingError(f"{BASE} is not there yet", hint=f"run first: {to_run('kubeflow_base')}")
         announce(f"set the password of {email}, and restart Dex")
         yield change(lambda _: None)  # Never run: by then there is a Secret.
         return
@@ -83,8 +84,8 @@ def password(*, password: Password | None, timeout: float) -> Generator[Function
         host.noop(f"the password of {email} is as it was chosen")
         return
     announce(f"set the password of {email}, and restart Dex")
-    hashed = live if kept or password is None else password.hash()
-    yield change(functools.partial(_set_password, target, hashed, timeout=timeout))
+    new = None if kept else password
+    yield change(functools.partial(_set_password, target, live, new, timeout=timeout))
 
 
 def _note_other_password(live: str) -> None:
@@ -97,12 +98,30 @@ def _note_other_password(live: str) -> None:
 
 
 def _set_password(
+    target: PlatformConnector,
+    hashed: str,
+    new: Password | None,
+    live: Callable[[str], None],
+    *,
+    timeout: float,
+) -> None:
+    """Write the hash, of the ``new`` password if there is one, and restart Dex with it."""
+    if new is None:
+        _restart_with(target, hashed, live, timeout=timeout)
+        return
+    with passwords.keeping(passwords_file(target), new):
+        _restart_with(target, new.hash(), live, timeout=timeout)
+    if new.generated:
+        target.host.log(f"the password was generated, and is in {passwords_file(target)}")
+
+
+def _restart_with(
     target: PlatformConnector, hashed: str, live: Callable[[str], None], *, timeout: float
 ) -> None:
     """Write the hash, then restart Dex; killed in between, the next run sees that they do not agree."""
     cluster = target.kubernetes()
     if cluster is None:
-        raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {RUN}/cluster.py")
+        raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {to_run('cluster')}")
     set_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
     wanted = _partial("v1", PASSWORDS, {ORIGIN: "chosen", _SET_AT: set_at})
     wanted["data"] = {_HASH: base64.b64encode(hashed.encode()).decode()}
@@ -131,10 +150,12 @@ def _rolled_out(deployment: Any, *, set_at: str) -> bool | None:
 def password_shown(target: PlatformConnector) -> str:
     """Return a password that a rehearsal generated; one that a person chose is known to that person only."""
     found = secret(target, PASSWORDS)
+    if annotations_of(found).get(ORIGIN) != "chosen":
+        return f"not set yet: {to_run('auth')}"
     if target.rehearsal and found is not None:
-        generated = passwords.generated_before(passwords_file(target))
-        if generated is not None and generated.matches(_hash(found)):
-            return f"{generated.text} (made for this rehearsal)"
+        for generated in passwords.generated_before(passwords_file(target)):
+            if generated.matches(_hash(found)):
+                return f"{generated.text} (made for this rehearsal)"
     return "the one that was chosen (another: --data change_password=true)"
 
 

@@ -13,7 +13,7 @@ from tideflow.connectors.platform import CLUSTER
 from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.digitalocean import Cluster
 from tideflow.facts.kubernetes import Object
-from tideflow.operations.running import announce, change, executing, operation, platform, promised
+from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tideflow.clients.digitalocean import DigitalOcean, Options
     from tideflow.connectors.platform import PlatformConnector
+    from tideflow.facts.digitalocean import ClusterInfo
 
 LOAD_BALANCER = "the load balancer"
 """What ``one_click("ingress-nginx")`` makes, as a promise to later steps."""
@@ -39,7 +40,8 @@ def cluster(
     """Have a running cluster of the platform's name.
 
     ``region`` and ``size`` are DigitalOcean's slugs, ``version`` is a minor such as ``1.34``, and ``timeout``
-    is in seconds. A cluster that exists is left as it is, and waited for if it is not running yet.
+    is in seconds. A cluster that exists is waited for if it is not running yet, and gets nodes if it has
+    fewer than ``count``. What else differs is said, and left as it is.
     """
     target = platform()
     api = target.digitalocean
@@ -66,6 +68,12 @@ def cluster(
                 f"the cluster {target.platform} is in {found['region']}, and the setting region is {region}",
                 hint="a cluster cannot move: set region to where it is, or name another platform",
             )
+        _note_differences(found, version=version, size=size, count=count)
+        missing = count - found["nodes"]
+        if missing > 0 and found["sizes"] == [size]:
+            announce(f"add {missing} nodes of {size} to the cluster {target.platform}")
+            yield change(functools.partial(_add_nodes, target, api, count=count, timeout=timeout))
+            return
         host.noop(
             f"the cluster {target.platform} runs Kubernetes {found['version']} on {found['nodes']} nodes"
         )
@@ -109,6 +117,36 @@ def _create(
     _wait_for_cluster(target, live, timeout=timeout)
 
 
+def _note_differences(found: ClusterInfo, *, version: str, size: str, count: int) -> None:
+    """Say which settings are not true of a cluster that exists, since nothing is done about them."""
+    for setting, wanted, there, same in (
+        ("kubernetes_version", version, found["version"], found["version"].startswith(version)),
+        ("node_size", size, ", ".join(found["sizes"]), found["sizes"] == [size]),
+        ("node_count", count, found["nodes"], count >= found["nodes"]),
+    ):
+        if not same:
+            host.log_styled(
+                f"the setting {setting} is {wanted}, and the cluster has {there}: that is not changed from "
+                "here yet, but in DigitalOcean's control panel",
+                fg="yellow",
+            )
+
+
+def _add_nodes(
+    target: PlatformConnector,
+    api: DigitalOcean,
+    live: Callable[[str], None],
+    *,
+    count: int,
+    timeout: float,
+) -> None:
+    found = target.cluster()
+    if found is None:
+        raise ApplyError(f"the cluster {target.platform} was deleted meanwhile", hint="run this step again")
+    api.resize_node_pool(found.id, found.node_pools[0], count=count)
+    _wait_for_cluster(target, live, timeout=timeout)
+
+
 def _wait_for_cluster(target: PlatformConnector, live: Callable[[str], None], *, timeout: float) -> None:
     start = time.monotonic()
     while True:
@@ -120,7 +158,7 @@ def _wait_for_cluster(target: PlatformConnector, live: Callable[[str], None], *,
             )
         nodes = [node for pool in found.node_pools for node in pool.nodes]
         running = sum(node.state == "running" for node in nodes)
-        if found.state == "running" and running == len(nodes):
+        if found.state == "running" and running == len(nodes) >= sum(pool.count for pool in found.node_pools):
             return
         if found.state == "error":
             why = found.message or "no reason given"
@@ -157,7 +195,7 @@ def one_click(*, slug: str, timeout: float) -> Generator[FunctionCommand]:
         if executing() or not promised(CLUSTER):
             raise SettingError(
                 f"{CLUSTER} {target.platform} does not run",
-                hint="run first: pyinfra inventory.py deploys/cluster.py",
+                hint=f"run first: {to_run('cluster')}",
             )
         release = None
     else:
@@ -208,7 +246,7 @@ def _install(
     found = target.cluster()
     if found is None:
         raise ApplyError(
-            f"the cluster {target.platform} was deleted meanwhile", hint="run deploys/cluster.py again"
+            f"the cluster {target.platform} was deleted meanwhile", hint=f"run again: {to_run('cluster')}"
         )
     api.install_one_clicks(found.id, [slug])
     wait(live)
@@ -219,7 +257,7 @@ def _wait_for_address(
 ) -> str:
     cluster = target.kubernetes()
     if cluster is None:
-        raise ApplyError(f"the cluster {target.platform} is gone", hint="run deploys/cluster.py again")
+        raise ApplyError(f"the cluster {target.platform} is gone", hint=f"run again: {to_run('cluster')}")
     address = wait_for(
         cluster,
         f"/api/v1/namespaces/{slug}/services",

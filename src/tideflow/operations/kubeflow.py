@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,25 @@ from pyinfra import host
 
 from tideflow.connectors.platform import CLUSTER
 from tideflow.engine.applying import Options, StatedGate
-from tideflow.engine.manifests import load
+from tideflow.engine.manifests import Key, load
+from tideflow.engine.records import Records
 from tideflow.errors import SettingError, VendoringError
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.credentials import Credentials
 from tideflow.operations.digitalocean import INGRESS_NGINX, balancer_address
 from tideflow.operations.kubernetes import application
 from tideflow.operations.live import secret, shown
-from tideflow.operations.running import BASE, RUN, executing, operation, platform, refusing, require, settings
+from tideflow.operations.running import (
+    BASE,
+    executing,
+    operation,
+    platform,
+    programs,
+    refusing,
+    require,
+    settings,
+    to_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
     from tideflow.connectors.platform import PlatformConnector
 
 SET = "kubeflow-base"
+INGRESS = Key("networking.k8s.io", "Ingress", "istio-system", "kubeflow")
+"""What ``templates/ingress.yaml.j2`` makes."""
 
 PINS = Path("vendored/kubeflow.toml")
 VENDORED = Path("vendored/kubeflow")
@@ -117,7 +129,7 @@ def base(*, source: Source, email: str, timeout: float) -> Generator[FunctionCom
 
 def require_base() -> None:
     """End the run unless the base is there, or an earlier step of this run makes it."""
-    require(BASE, there=lambda: shown(PASSWORDS), made_by="kubeflow_base.py")
+    require(BASE, there=lambda: shown(PASSWORDS), made_by="kubeflow_base")
 
 
 @operation
@@ -129,28 +141,40 @@ def status() -> Generator[FunctionCommand]:
     target = platform()
     cluster = target.kubernetes()
     if cluster is None:
-        raise SettingError(f"{CLUSTER} {target.platform} does not run", hint=f"run first: {RUN}/cluster.py")
+        raise SettingError(
+            f"{CLUSTER} {target.platform} does not run", hint=f"run first: {to_run('cluster')}"
+        )
     target.closing = list(_closing(target, cluster))
+
+
+def _deployed(cluster: Kubernetes) -> str:
+    """Return which base is in the cluster, and whether all of it is."""
+    from tideflow.vendoring.tree import vendored  # noqa: PLC0415 - pydantic is slow to import
+
+    if not Records(cluster, SET).read():
+        return f"not there, or not wholly: {to_run('kubeflow_base')}"
+    found = vendored(VENDORED)
+    return (
+        found.release if found else f"only {SAMPLE}, the small sample; for the whole: make vendor, run again"
+    )
 
 
 def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
     pods = [pod for page in cluster.pages("/api/v1/pods") for pod in page["items"]]
     running = sum(pod.get("status", {}).get("phase") in {"Running", "Succeeded"} for pod in pods)
-    programs = _programs()
     yield f"--> {target.platform}: {running} of {len(pods)} pods are running"
-    yield f"    Name        http://{settings().hostname}"
+    yield f"    Kubeflow    {_deployed(cluster)}"
+    ingress = shown(INGRESS)
+    if ingress is None:
+        yield f"    Name        none yet: {to_run('ingress')}"
+    else:
+        yield f"    Name        http://{ingress['spec']['rules'][0]['host']}"
     if address := balancer_address(target, INGRESS_NGINX):
         yield f"    Address     {address} (the load balancer's)"
     yield f"    User        {settings().email}"
     yield f"    Password    {password_shown(target)}"
     yield f"    Kubeconfig  {target.kubeconfig}"
-    yield f"    Look round  {programs}kubectl --kubeconfig {target.kubeconfig} get pods --all-namespaces"
-    yield f"    Run again   {programs}pyinfra -y inventory.py deploys/all.py, or one step alone"
+    yield f"    Look round  {programs()}kubectl --kubeconfig {target.kubeconfig} get pods --all-namespaces"
+    yield f"    Run again   {to_run('all')}, or one step alone"
     if target.rehearsal:
         yield "    Stop        make stop, after which the same run goes on with what is there"
-
-
-def _programs() -> str:
-    """Return what to put before the name of a program of ours: its folder, if that is below this one."""
-    folder = Path(sys.executable).parent
-    return f"{folder.relative_to(Path.cwd())}/" if folder.is_relative_to(Path.cwd()) else ""

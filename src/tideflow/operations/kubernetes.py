@@ -17,7 +17,7 @@ from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
 from tideflow.engine.writing import REPLACEABLE, Conflicts
 from tideflow.errors import ManifestError, SettingError
-from tideflow.operations.running import announce, change, executing, operation, platform, promised
+from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -95,7 +95,7 @@ def application(
     if cluster is None and (executing() or not promised(CLUSTER)):
         raise SettingError(
             f"{CLUSTER} {platform().platform} does not run",
-            hint="run first: pyinfra inventory.py deploys/cluster.py",
+            hint=f"run first: {to_run('cluster')}",
         )
     interrupt = Interrupt()
     applying = Application(

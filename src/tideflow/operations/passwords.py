@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from tideflow.connectors.access import write_private
 from tideflow.errors import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 VARIABLE = "TIDEFLOW_PASSWORD"
@@ -28,9 +30,13 @@ _KNOWN = frozenset(
 
 @dataclass(frozen=True)
 class Password:
-    """A password that will do; it does not show in ``repr``."""
+    """A password that will do; it does not show in ``repr``.
+
+    One that was ``generated`` is known to nobody until it is shown.
+    """
 
     text: str = field(repr=False)
+    generated: bool = False
 
     def hash(self) -> str:
         """Return a new bcrypt hash, in the form that Dex reads."""
@@ -71,15 +77,15 @@ def from_environment() -> Password | None:
 def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
     """Return the password for ``email``: from ``TIDEFLOW_PASSWORD``, or asked for twice without echo.
 
-    A rehearsal asks nobody: it makes one, and keeps it in ``rehearsal_file`` with mode 0600; ``anew`` makes
-    another. Raises ``SettingError`` where nobody can be asked.
+    A rehearsal asks nobody: it takes the one in ``rehearsal_file``, or, if there is none or another is wanted
+    (``anew``), generates one. Nothing is written here. Raises ``SettingError`` where nobody can be asked.
     """
     given = from_environment()
     if given is not None:
         return given
     if rehearsal_file is not None:
-        kept = None if anew else generated_before(rehearsal_file)
-        return kept or _generated(rehearsal_file)
+        kept = [] if anew else generated_before(rehearsal_file)
+        return kept[0] if kept else Password(secrets.token_urlsafe(12), generated=True)
     if not sys.stdin.isatty():
         raise SettingError(
             f"no password for {email}, and no terminal to ask on", hint=f"set {VARIABLE} in the environment"
@@ -93,15 +99,35 @@ def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
     return checked(text)
 
 
-def generated_before(file: Path) -> Password | None:
-    """Return the password that an earlier run of the rehearsal made; None if the file is gone or damaged."""
-    try:
-        return checked(file.read_text().strip())
-    except (OSError, UnicodeDecodeError, SettingError):
-        return None
+def generated_before(file: Path) -> list[Password]:
+    """Return what earlier runs of a rehearsal generated and kept; what cannot be read is left out.
+
+    There are two if a run was killed while it changed the password: one of them is the live one.
+    """
+    found = []
+    for path in (file, _next(file)):
+        try:
+            found.append(replace(checked(path.read_text().strip()), generated=True))
+        except (OSError, UnicodeDecodeError, SettingError):
+            continue
+    return found
 
 
-def _generated(file: Path) -> Password:
-    text = secrets.token_urlsafe(12)
-    write_private(file, text + "\n")
-    return Password(text)
+@contextlib.contextmanager
+def keeping(file: Path, password: Password) -> Iterator[None]:
+    """Keep a generated password in the file, mode 0600, while it becomes the live one in this context.
+
+    One that a person chose is not kept, and what the file held before goes.
+    """
+    if password.generated:
+        write_private(_next(file), password.text + "\n")
+    yield
+    if password.generated:
+        _next(file).replace(file)
+    else:
+        file.unlink(missing_ok=True)
+        _next(file).unlink(missing_ok=True)
+
+
+def _next(file: Path) -> Path:
+    return file.with_name(f"{file.name}.next")

@@ -7,12 +7,16 @@ only reads, and yields ``change(…)`` for what writes. Errors of ours end eithe
 from __future__ import annotations
 
 import functools
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand
 from pyinfra.api.operation import operation as pyinfra_operation
 
+from tideflow.connectors.inventory import PLATFORM
 from tideflow.connectors.platform import CLUSTER, PlatformConnector, refuse
 from tideflow.connectors.progress import LiveLine
 from tideflow.errors import SettingError, TideflowError
@@ -29,8 +33,18 @@ if TYPE_CHECKING:
 BASE = "the Kubeflow base"
 """What ``deploys/kubeflow_base.py`` makes, as a promise to later steps."""
 
-RUN = "pyinfra inventory.py deploys"
-"""How steps are run, for messages that name one."""
+
+def programs() -> str:
+    """Return what to put before the name of a program of ours: its folder, if that is below this one."""
+    folder = Path(sys.executable).parent
+    return f"{folder.relative_to(Path.cwd())}/" if folder.is_relative_to(Path.cwd()) else ""
+
+
+def to_run(step: str) -> str:
+    """Return the command that runs a step of this platform, such as ``cluster``, for messages."""
+    named = os.environ.get(PLATFORM, "")
+    return f"{f'{PLATFORM}={named} ' if named else ''}{programs()}pyinfra -y inventory.py deploys/{step}.py"
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -141,9 +155,9 @@ def settings() -> Settings:
 def require(what: str, *, there: Callable[[], Any], made_by: str) -> None:
     """End the run, unless ``what`` is there or an earlier step makes it, naming the step to run first."""
     if not promised(what) and not there():
-        raise SettingError(f"{what} is not there yet", hint=f"run first: {RUN}/{made_by}")
+        raise SettingError(f"{what} is not there yet", hint=f"run first: {to_run(made_by)}")
 
 
 def require_cluster() -> None:
     """End the run unless the cluster runs, or an earlier step of this run makes it."""
-    require(CLUSTER, there=lambda: platform().kubernetes(), made_by="cluster.py")
+    require(CLUSTER, there=lambda: platform().kubernetes(), made_by="cluster")

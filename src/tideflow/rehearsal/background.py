@@ -74,14 +74,19 @@ class Rehearsal:
                 self._process.start([sys.executable, "-m", "tideflow.rehearsal.twin", str(self.folder)])
             self._wait(pace, progress)
 
-    def stop(self) -> None:
-        """Stop the twin and all control planes; what they have stays."""
+    def stop(self) -> bool:
+        """Stop the twin and all control planes, and tell whether any of it ran; what they have stays."""
         if not self.folder.is_dir():
-            return
+            return False
         with locked(self.folder / "lock"):
+            planes = list(clusters.control_planes(self.folder))
+            ran = self._process.running or any(
+                component.running for plane in planes for component in plane.components()
+            )
             self._process.stop()
-            for plane in clusters.control_planes(self.folder):
+            for plane in planes:
                 plane.stop()
+        return ran
 
     def status(self) -> Status:
         """Return what there is and what of it runs."""

@@ -66,7 +66,7 @@ def from_folder(release: Release, source: Path, work: Path, progress: Callable[[
         if not origin.is_dir():
             raise VendoringError(
                 f"{origin} is not there",
-                hint=f"Give a folder that holds {', '.join(f'{release.name}/{name}' for name in folders)}",
+                hint=f"give a folder that holds {', '.join(f'{release.name}/{name}' for name in folders)}",
             )
         progress(f"copying {origin}")
         _copy(origin, work / folder)
@@ -85,13 +85,13 @@ def _fetch(repository: str, commit: str, into: Path) -> None:
     except ProgramError as e:
         if "not our ref" in e.stderr:
             raise VendoringError(
-                f"{repository} has no commit {commit}", hint="Check the pin in kubeflow.toml"
+                f"{repository} has no commit {commit}", hint="check the pin in kubeflow.toml"
             ) from e
         if "No space left on device" in e.stderr:
             raise
         raise UnreachableError(
             f"cannot fetch {repository}: {e.message}",
-            hint="Check the network, or give a folder that has the sources with --from",
+            hint="check the network, or give a folder that has the sources with --from",
         ) from e
     git("checkout", "--quiet", "--detach", "FETCH_HEAD")
     head = git("rev-parse", "HEAD").strip()

@@ -97,5 +97,5 @@ def _filled(patch: Patch, template: Any, settings: Mapping[str, str]) -> Any:
 def _misfit(patch: Patch, why: str) -> VendoringError:
     return VendoringError(
         f"the patch of {patch} at {patch.path} in kubeflow.toml does not fit: {why}",
-        hint="Change or remove the patch, or vendor the release it was written for",
+        hint="change or remove the patch, or vendor the release it was written for",
     )

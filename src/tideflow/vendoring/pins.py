@@ -158,7 +158,7 @@ class Pins:
             known = ", ".join(self.releases)
             raise VendoringError(
                 f"kubeflow.toml has no release {wanted!r}",
-                hint=f"It has {known}; add its commit to pin another",
+                hint=f"it has {known}; add its commit to pin another",
             )
         own = self.releases[wanted]
         return replace(
@@ -177,7 +177,7 @@ def read(path: Path) -> Pins:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as e:
-        raise VendoringError(f"{path} is not there", hint="Run this in the folder of the project") from e
+        raise VendoringError(f"{path} is not there", hint="run this in the folder of the project") from e
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise VendoringError(f"{path} cannot be read: {e}") from e
     releases = data.get("releases")

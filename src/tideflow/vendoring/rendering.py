@@ -123,7 +123,7 @@ class _Preparation:
             if not (path.parent / entry).exists():
                 raise VendoringError(
                     f"{self._shown(path)} needs {entry!r}, which is neither in the release nor pinned",
-                    hint="Pin its repository under `remotes` of the release in kubeflow.toml",
+                    hint="pin its repository under `remotes` of the release in kubeflow.toml",
                 )
         return changed
 
@@ -184,7 +184,7 @@ def _kustomize(folder: Path) -> str:
     """Render ``folder`` with the kustomize that is part of kubectl."""
     kubectl = Path(sys.executable).with_name("kubectl")
     if not kubectl.is_file():
-        raise VendoringError(f"{kubectl} is not there", hint="Run `make setup`")
+        raise VendoringError(f"{kubectl} is not there", hint="run `make setup`")
     # No kubeconfig, no git, no way out: nothing but the files in `folder` can decide what is rendered.
     nowhere = "http://127.0.0.1:9"
     env = {"PATH": "", "HOME": str(folder), "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere}

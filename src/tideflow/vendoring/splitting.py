@@ -88,7 +88,7 @@ def refuse_unresolved(manifests: Iterable[Manifest], variables: Mapping[str, str
             if found[1] in variables:
                 raise VendoringError(
                     f"{manifest} still has {found[0]}, which {variables[found[1]]} declares as a variable",
-                    hint="This kustomize renders the release otherwise than its authors' did",
+                    hint="this kustomize renders the release otherwise than its authors' did",
                 )
 
 

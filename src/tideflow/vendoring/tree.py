@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tideflow.vendoring.pins import Release
 
 MARKER = ".release.toml"
-_AGAIN = "Run `make vendor`"
+_AGAIN = "run `make vendor`"
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
 
@@ -101,7 +101,7 @@ def workspace(folder: Path) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
-            raise VendoringError(f"another run is vendoring into {folder}", hint="Wait for its end") from e
+            raise VendoringError(f"another run is vendoring into {folder}", hint="wait for its end") from e
         work = folder.parent / f".{folder.name}.work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()

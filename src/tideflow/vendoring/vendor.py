@@ -47,7 +47,7 @@ def vendor(
             changes = tree.replace(target, files, wanted, work)
     except (OSError, shutil.Error) as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise VendoringError(f"no space left for {target}", hint="Vendoring needs about 500 MB") from e
+            raise VendoringError(f"no space left for {target}", hint="vendoring needs about 500 MB") from e
         raise VendoringError(f"{target} cannot be written: {e.strerror or e}") from e
     return (
         f"vendored Kubeflow {wanted.name}: {len(files)} objects, in {target} "

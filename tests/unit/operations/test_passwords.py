@@ -6,7 +6,7 @@ import pytest
 
 from tideflow.errors import SettingError
 from tideflow.operations import passwords
-from tideflow.operations.passwords import ask, checked, generated_before
+from tideflow.operations.passwords import ask, checked, generated_before, keeping
 
 
 @pytest.mark.parametrize("text", ["", " ", "x", "short7!", "12341234", "Password", "aaaaaaaaaaaa", "ü" * 40])
@@ -34,26 +34,58 @@ def test_a_hash_is_of_one_password() -> None:
     assert not password.matches("generated-at-install")
 
 
-def test_a_rehearsal_makes_a_password_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is made once, kept with mode 0600, and made again only on request."""
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where a rehearsal keeps its password; none is in the environment."""
     monkeypatch.delenv(passwords.VARIABLE, raising=False)
-    file = tmp_path / "platform" / "password"
+    return tmp_path / "platform" / "password"
+
+
+def test_asking_a_rehearsal_writes_nothing(file: Path) -> None:
+    """A dry run asks too, and must not replace the password that is live."""
+    assert ask("a@b.cd", rehearsal_file=file, anew=False).generated
+    assert not file.parent.exists()
+
+
+def test_a_generated_password_is_kept_once_it_is_live(file: Path) -> None:
+    """With mode 0600; it is taken again, until another is asked for."""
     first = ask("a@b.cd", rehearsal_file=file, anew=False)
+    with keeping(file, first):
+        assert generated_before(file) == [first]
     assert file.stat().st_mode & 0o777 == 0o600
-    assert ask("a@b.cd", rehearsal_file=file, anew=False) == first == generated_before(file)
+    assert [found.name for found in file.parent.iterdir()] == [file.name]
+    assert ask("a@b.cd", rehearsal_file=file, anew=False) == first
     assert ask("a@b.cd", rehearsal_file=file, anew=True) != first
 
 
-def test_a_damaged_password_file_costs_a_new_password(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_the_password_changes_neither_is_lost(file: Path) -> None:
+    """A run that is killed in between may have written the hash, or not."""
+    first, second = (ask("a@b.cd", rehearsal_file=file, anew=True) for _ in range(2))
+    with keeping(file, first):
+        pass
+    with pytest.raises(KeyboardInterrupt), keeping(file, second):
+        raise KeyboardInterrupt
+    assert generated_before(file) == [first, second]
+
+
+def test_a_chosen_password_is_not_kept(file: Path) -> None:
+    """And the file does not go on telling the one from before."""
+    with keeping(file, ask("a@b.cd", rehearsal_file=file, anew=True)):
+        pass
+    with keeping(file, checked("a chosen one")):
+        pass
+    assert list(file.parent.iterdir()) == []
+
+
+def test_a_damaged_password_file_costs_a_new_password(file: Path) -> None:
     """A file that cannot be read as a password is replaced."""
-    monkeypatch.delenv(passwords.VARIABLE, raising=False)
-    file = tmp_path / "password"
+    file.parent.mkdir()
     file.write_bytes(b"\xff\xfe\x00")
-    assert generated_before(file) is None
+    assert generated_before(file) == []
     made = ask("a@b.cd", rehearsal_file=file, anew=False)
-    assert generated_before(file) == made
+    with keeping(file, made):
+        pass
+    assert generated_before(file) == [made]
 
 
 def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_another_repositorys_environment_does_not_matter(
 
 def test_a_commit_that_upstream_lacks_is_not_unreachable(repository: Path, tmp_path: Path) -> None:
     """Trying again would not help: the pin is wrong."""
-    with pytest.raises(VendoringError, match=r"has no commit f{40}. Check the pin") as caught:
+    with pytest.raises(VendoringError, match=r"has no commit f{40}; check the pin") as caught:
         from_git(release(f"file://{repository}", "f" * 40), tmp_path / "work", lambda _: None)
     assert not isinstance(caught.value, UnreachableError)
 
@@ -141,6 +141,6 @@ def test_a_folder_that_lacks_a_remote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1/manifests").mkdir(parents=True)
     remote = Remote(name="a-v1", repository="r", commit="f" * 40, url="https://example.org/{path}")
     with pytest.raises(
-        VendoringError, match=r"1/remotes/a-v1 is not there. Give a folder that holds 1/manifests, "
+        VendoringError, match=r"1/remotes/a-v1 is not there; give a folder that holds 1/manifests, "
     ):
         from_folder(release("r", "f" * 40, remote), tmp_path, tmp_path / "work", lambda _: None)

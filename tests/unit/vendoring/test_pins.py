@@ -52,7 +52,7 @@ def test_what_is_stated_for_all_is_stated_for_each(tmp_path: Path) -> None:
 
 def test_an_unknown_release_is_refused_with_those_there_are(tmp_path: Path) -> None:
     """Whoever mistypes a release sees what to choose from."""
-    with pytest.raises(VendoringError, match=r"no release '2'. It has 1;"):
+    with pytest.raises(VendoringError, match=r"no release '2'; it has 1;"):
         read(tmp_path, MINIMAL).release("2")
 
 

@@ -52,7 +52,7 @@ def test_a_tree_that_is_not_whole_is_refused(tmp_path: Path, missing: str) -> No
     folder = tmp_path / "kubeflow"
     put(folder, FILES)
     (folder / missing).unlink()
-    with pytest.raises(VendoringError, match=r"is not whole: .*\. Run `make vendor`"):
+    with pytest.raises(VendoringError, match=r"is not whole: .*; run `make vendor`"):
         tree.vendored(folder)
 
 
@@ -62,7 +62,7 @@ def test_a_damaged_marker_is_refused(tmp_path: Path, marker: str | bytes) -> Non
     folder = tmp_path / "kubeflow"
     put(folder, FILES)
     (folder / ".release.toml").write_bytes(marker if isinstance(marker, bytes) else marker.encode())
-    with pytest.raises(VendoringError, match=r"\.release\.toml cannot be read\. Run `make vendor`"):
+    with pytest.raises(VendoringError, match=r"\.release\.toml cannot be read; run `make vendor`"):
         tree.vendored(folder)
 
 

@@ -127,7 +127,7 @@ def test_what_is_refused_leaves_the_old_tree(project: Path, name: str, text: str
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (errno.ENOSPC, "no space left for .*/vendored/kubeflow. Vendoring needs"),
+        (errno.ENOSPC, "no space left for .*/vendored/kubeflow; vendoring needs"),
         (errno.EACCES, "/vendored/kubeflow cannot be written: Permission denied"),
     ],
 )
