@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MOST_NODES = 512
-_LONGEST = 10 * 365 * 24 * 3600  # seconds; beyond it dates end
+_LONGEST = 10 * 365 * 24 * 3600  # seconds, ten years: dates have an end
 
 # What nodes may have; see https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _PREFIX = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
-LabelKey = Annotated[str, Field(pattern=rf"^({_PREFIX}/)?{_LABEL}$", max_length=253)]
+LabelKey = Annotated[str, Field(pattern=rf"^({_PREFIX}/)?{_LABEL}$", max_length=317)]
 LabelValue = Annotated[str, Field(pattern=rf"^({_LABEL})?$")]
+
+# Where pydantic's words do not go on from the name of a field.
+_REFUSED: Final = "refused"
+_WORDS = {"missing": "is required", "model_type": "must be an object"}
+_SUBJECT = re.compile(r"^(Dictionary|Input|List|String) ")
 
 
 class InvalidError(Exception):
@@ -33,7 +38,7 @@ class InvalidError(Exception):
 
 
 def _refused(why: str) -> PydanticCustomError:
-    return PydanticCustomError("refused", why)
+    return PydanticCustomError(_REFUSED, why)
 
 
 def _name(name: str) -> str:
@@ -188,5 +193,6 @@ def read(form: type[Form], given: Any) -> Form:
         return form.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidError(f"{where} {first['msg']}".strip()) from None
+        why = _WORDS.get(first["type"]) or _SUBJECT.sub("", first["msg"])
+        where = ".".join(map(str, first["loc"])) or ("" if first["type"] == _REFUSED else "the body")
+        raise InvalidError(f"{where} {why}".strip()) from None

@@ -76,7 +76,7 @@ def serve(
             request_handler=_Handler,
             fd=listener.fileno(),  # of which it makes a copy
         )
-    lifecycle.address = f"http://{HOST}:{server.server_port}"
+    lifecycle.address = f"http://{HOST}:{port}"
     following = threading.Thread(target=lifecycle.run, daemon=True)
     following.start()
 

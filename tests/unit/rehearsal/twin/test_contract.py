@@ -188,14 +188,15 @@ def test_a_cluster_cannot_become_everything(api: Any, changed: dict[str, Any], n
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"name": "pool"}, "name"),
-        ({"auto_scale": True}, "min_nodes"),
-        ({"auto_scale": True, "min_nodes": 3, "max_nodes": 2}, "min_nodes"),
+        ({"name": "pool"}, "name is already in use"),
+        ({"auto_scale": True}, "min_nodes and max_nodes must be bounds"),
+        ({"auto_scale": True, "min_nodes": 3, "max_nodes": 2}, "min_nodes and max_nodes must be bounds"),
         ({"labels": {"not a label": "x"}}, "labels"),
-        ({"labels": {"a": "not a value"}}, "labels.a"),
-        ({"taints": [{"key": "a", "effect": "Never"}]}, "taints.0.effect"),
-        ({"taints": [{}]}, "taints.0.key"),
-        ({"size": None}, "size"),
+        ({"labels": {"a": "not a value"}}, "labels.a should match"),
+        ({"taints": [{"key": "a", "effect": "Never"}]}, "taints.0.effect should be 'NoSchedule', "),
+        ({"taints": [{}]}, "taints.0.key is required"),
+        ({"size": None}, "size should be a valid string"),
+        ({"count": 513}, "count should be less than or equal to 512"),
     ],
 )
 def test_a_pool_cannot_be_everything(api: Any, changed: dict[str, Any], named: str) -> None:
