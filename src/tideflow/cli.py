@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tideflow import __version__
-from tideflow.errors import TideflowError
+from tideflow.errors import RehearsalError, TideflowError
 
 
 class _Commands(click.Group):
@@ -113,21 +113,26 @@ def twin(port: int, token: str | None, folder: Path) -> None:
     from tideflow.rehearsal import clusters  # noqa: PLC0415 - see above
     from tideflow.rehearsal.background import Pace  # noqa: PLC0415 - see above
     from tideflow.rehearsal.building import binaries  # noqa: PLC0415 - see above
-    from tideflow.rehearsal.files import private_folder, write_private  # noqa: PLC0415 - see above
+    from tideflow.rehearsal.files import locked, private_folder, write_private  # noqa: PLC0415 - see above
     from tideflow.rehearsal.twin.server import serve  # noqa: PLC0415 - see above
 
+    def taken() -> None:
+        raise RehearsalError(f"another twin serves {folder}", hint="choose another folder with --folder")
+
+    def ready(address: str) -> None:
+        click.echo(f"the twin's API is at {address}; end it with Ctrl-C")
+
     programs = binaries(click.echo)
-    private_folder(folder)
-    kept = folder / "token"
-    if token is None and kept.exists():
-        token = kept.read_text(encoding="utf-8").strip()
-    elif token is None:
-        token = f"dop_v1_{secrets.token_hex(32)}"
-        write_private(kept, f"{token}\n")
-        click.echo(f"token (kept in {kept}): {token}")
-    click.echo(f"the twin's API is at http://127.0.0.1:{port}/v2/; end it with Ctrl-C")
-    try:
-        serve(folder, port=port, token=token, binaries=programs, pace=Pace())
-    finally:
-        for plane in clusters.control_planes(folder):
-            plane.stop()
+    with locked(private_folder(folder) / "lock", taken):
+        kept = folder / "token"
+        if token is None and kept.exists():
+            token = kept.read_text(encoding="utf-8").strip()
+        elif token is None:
+            token = f"dop_v1_{secrets.token_hex(32)}"
+            write_private(kept, f"{token}\n")
+            click.echo(f"token (kept in {kept}): {token}")
+        try:
+            serve(folder, port=port, token=token, binaries=programs, pace=Pace(), ready=ready)
+        finally:
+            for plane in clusters.control_planes(folder):
+                plane.stop()

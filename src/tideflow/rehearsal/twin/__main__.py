@@ -10,6 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
+from tideflow.errors import TideflowError
 from tideflow.rehearsal.pace import Pace
 from tideflow.rehearsal.twin.server import serve
 
@@ -19,13 +20,16 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     folder = Path(sys.argv[1])
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    serve(
-        folder,
-        port=settings["port"],
-        token=(folder / "token").read_text(encoding="utf-8").strip(),
-        binaries=Path(settings["binaries"]),
-        pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"]),
-    )
+    try:
+        serve(
+            folder,
+            port=settings["port"],
+            token=(folder / "token").read_text(encoding="utf-8").strip(),
+            binaries=Path(settings["binaries"]),
+            pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"]),
+        )
+    except TideflowError as error:
+        sys.exit(str(error))  # the last line of the log, which whoever starts the twin shows
 
 
 if __name__ == "__main__":

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from tideflow.rehearsal.components import PLATFORM_GROUP
 from tideflow.rehearsal.twin import catalogue, describing, reading
 from tideflow.rehearsal.twin.reading import InvalidError
-from tideflow.rehearsal.twin.state import Cluster
+from tideflow.rehearsal.twin.state import Cluster, Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tideflow.rehearsal.twin.lifecycle import Lifecycle
-    from tideflow.rehearsal.twin.state import Pool, State
+    from tideflow.rehearsal.twin.state import State
 
 ACCOUNT = "rehearsal@tideflow.dev"
 """Whose account it is: an e-mail address, and the user in the audit log of clusters."""
 
-_LIMIT = 5000  # requests an hour; counted in the headers, and not enforced
+_LIMIT = 5000  # requests an hour; told in the headers as if each were the first, and not enforced
 _WEEK = 7 * 24 * 3600  # seconds that a token holds unless asked otherwise
 _REVIEW = "/rehearsal/clusters/"
 
@@ -88,19 +90,27 @@ def _offers(app: Flask, state: State) -> None:
 
     @app.get("/v2/1-clicks")
     def one_clicks() -> Response:
-        wanted = request.args.get("type", "kubernetes")
-        slugs = catalogue.ONE_CLICKS if wanted == "kubernetes" else ()
+        wanted = reading.read(reading.Offers, request.args.to_dict()).type
+        slugs = () if wanted == "droplet" else catalogue.ONE_CLICKS
         return jsonify({"1_clicks": [{"slug": slug, "type": "kubernetes"} for slug in slugs]})
 
     @app.post("/v2/1-clicks/kubernetes")
     def installed() -> Response:
-        slugs, cluster_id = reading.one_clicks(request.get_json(force=True))
+        asked = reading.read(reading.OneClicks, _json())
         with state.lock:
-            cluster = _found(state, cluster_id)
-            for slug in slugs:
+            cluster = _found(state, asked.cluster_uuid)
+            for slug in asked.addon_slugs:
                 cluster.addons[slug] = time.time()
             state.save()
         return jsonify(message="Successfully kicked off addon job.")
+
+
+def _json() -> Any:
+    """Return the body, whatever its type is said to be."""
+    try:
+        return request.get_json(force=True)
+    except RecursionError:
+        raise BadRequest("the body is nested too deep") from None
 
 
 def _found(state: State, cluster_id: str) -> Cluster:
@@ -108,6 +118,11 @@ def _found(state: State, cluster_id: str) -> Cluster:
     if cluster is None or cluster.state == "deleting":
         raise NotFoundError
     return cluster
+
+
+def _free(name: str, taken: Iterable[Cluster | Pool]) -> None:
+    if any(name == other.name for other in taken):
+        raise InvalidError("name is already in use")
 
 
 class NotFoundError(HTTPException):
@@ -119,21 +134,22 @@ class NotFoundError(HTTPException):
 def _clusters(app: Flask, state: State) -> None:
     @app.get("/v2/kubernetes/clusters")
     def listed() -> Response:
+        asked = reading.read(reading.Page, request.args.to_dict())
         with state.lock:
             found = [describing.cluster(cluster) for cluster in state if cluster.state != "deleting"]
-        return jsonify(describing.page(found, "kubernetes_clusters", request.base_url, request.args))
+        return jsonify(
+            describing.page(
+                found, "kubernetes_clusters", request.base_url, number=asked.page, size=asked.per_page
+            )
+        )
 
     @app.post("/v2/kubernetes/clusters")
     def created() -> tuple[Response, int]:
-        body = reading.cluster(request.get_json(force=True))
+        body = reading.read(reading.Cluster, _json()).model_dump()
+        pools = [Pool(**pool) for pool in body.pop("node_pools")]
         with state.lock:
-            if any(cluster.name == body["name"] for cluster in state):
-                raise InvalidError("name is already in use by another cluster")
-            cluster = Cluster(
-                id=str(uuid.uuid4()), created_at=time.time(), vpc_uuid=str(uuid.uuid4()), **body
-            )
-            for pool in cluster.pools:
-                pool.fill()
+            _free(body["name"], state)
+            cluster = Cluster(pools=pools, **body)
             state.clusters[cluster.id] = cluster
             state.save()
             return jsonify(kubernetes_cluster=describing.cluster(cluster)), 201
@@ -145,11 +161,13 @@ def _clusters(app: Flask, state: State) -> None:
 
     @app.put("/v2/kubernetes/clusters/<cluster_id>")
     def updated(cluster_id: str) -> tuple[Response, int]:
-        changes = reading.update(request.get_json(force=True))
+        changes = reading.read(reading.ClusterChange, _json()).given()
         with state.lock:
             cluster = _found(state, cluster_id)
-            for name, value in changes.items():
-                setattr(cluster, name, value)
+            _free(changes["name"], (other for other in state if other is not cluster))
+            if cluster.ha and not changes.get("ha", True):
+                raise InvalidError("ha cannot be disabled")
+            cluster.change(changes)
             state.save()
             return jsonify(kubernetes_cluster=describing.cluster(cluster)), 202
 
@@ -173,36 +191,33 @@ def _pools(app: Flask, state: State) -> None:
     @app.get(path)
     def listed_pools(cluster_id: str) -> Response:
         with state.lock:
-            return jsonify(node_pools=[describing.pool(pool) for pool in _found(state, cluster_id).pools])
+            return jsonify(node_pools=describing.cluster(_found(state, cluster_id))["node_pools"])
 
     @app.post(path)
     def created_pool(cluster_id: str) -> tuple[Response, int]:
-        pool = reading.pool(request.get_json(force=True))
+        pool = Pool(**reading.read(reading.Pool, _json()).model_dump())
         with state.lock:
             cluster = _found(state, cluster_id)
-            if any(other.name == pool.name for other in cluster.pools):
-                raise InvalidError("name is already in use by another node pool")
-            pool.fill()
+            _free(pool.name, cluster.pools)
             cluster.pools.append(pool)
             state.save()
-            return jsonify(node_pool=describing.pool(pool)), 201
+            return jsonify(node_pool=describing.pool(pool, cluster.id)), 201
 
     @app.get(f"{path}/<pool_id>")
     def one_pool(cluster_id: str, pool_id: str) -> Response:
         with state.lock:
-            return jsonify(node_pool=describing.pool(pool_of(_found(state, cluster_id), pool_id)))
+            return jsonify(node_pool=describing.pool(pool_of(_found(state, cluster_id), pool_id), cluster_id))
 
     @app.put(f"{path}/<pool_id>")
     def updated_pool(cluster_id: str, pool_id: str) -> tuple[Response, int]:
-        changes = reading.pool_update(request.get_json(force=True))
+        changes = reading.read(reading.PoolChange, _json()).given()
         with state.lock:
             cluster = _found(state, cluster_id)
             pool = pool_of(cluster, pool_id)
-            for name, value in changes.items():
-                setattr(pool, name, value)
-            pool.fill()
+            _free(changes["name"], (other for other in cluster.pools if other is not pool))
+            pool.change(changes)
             state.save()
-            return jsonify(node_pool=describing.pool(pool)), 202
+            return jsonify(node_pool=describing.pool(pool, cluster_id)), 202
 
     @app.delete(f"{path}/<pool_id>")
     def deleted_pool(cluster_id: str, pool_id: str) -> tuple[str, int]:
@@ -215,14 +230,12 @@ def _pools(app: Flask, state: State) -> None:
 
 def _access(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     def mint(cluster_id: str) -> tuple[Cluster, str, float]:
-        asked = request.args.get("expiry_seconds", "0")
-        if not asked.isdecimal():
-            raise InvalidError("expiry_seconds must be a number of seconds")
+        seconds = reading.read(reading.Access, request.args.to_dict()).expiry_seconds or _WEEK
         with state.lock:
             cluster = _found(state, cluster_id)
             if not cluster.endpoint:
                 raise NotFoundError
-            token, expires = cluster.mint(int(asked) or _WEEK)
+            token, expires = cluster.mint(seconds)
             state.save()
         return cluster, token, expires
 
@@ -259,11 +272,10 @@ def _access(app: Flask, state: State, lifecycle: Lifecycle) -> None:
 
     @app.post(f"{_REVIEW}<cluster_id>/tokenreview")
     def review(cluster_id: str) -> Response:
-        body = request.get_json(force=True)
-        token = str((body.get("spec") or {}).get("token", ""))
+        asked = reading.read(reading.TokenReview, _json())
         cluster = state.clusters.get(cluster_id)
         status: dict[str, Any] = {"authenticated": False}
-        if cluster is not None and cluster.accepts(token):
+        if cluster is not None and cluster.accepts(asked.spec.token):
             groups = ["system:masters", PLATFORM_GROUP]
             status = {"authenticated": True, "user": {"username": ACCOUNT, "groups": groups}}
         return jsonify(apiVersion="authentication.k8s.io/v1", kind="TokenReview", status=status)

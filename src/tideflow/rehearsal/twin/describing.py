@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from tideflow.rehearsal.components import POD_SUBNET, SERVICE_SUBNET
 from tideflow.rehearsal.twin import catalogue
-from tideflow.rehearsal.twin.reading import InvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from tideflow.rehearsal.twin.state import Cluster, Node, Pool
-
-_MOST = 200
 
 
 def account(email: str) -> dict[str, Any]:
@@ -37,7 +34,7 @@ def options() -> dict[str, Any]:
     return {
         "regions": [{"name": name, "slug": slug} for slug, name in catalogue.REGIONS.items()],
         "versions": [
-            {"slug": slug, "kubernetes_version": version, "supported_features": []}
+            {"slug": slug, "kubernetes_version": version, "supported_features": ["token-authentication"]}
             for slug, version in catalogue.VERSIONS.items()
         ],
         "sizes": [{"name": size.name, "slug": size.slug} for size in catalogue.SIZES.values()],
@@ -55,36 +52,48 @@ def cluster(found: Cluster) -> dict[str, Any]:
         "service_subnet": SERVICE_SUBNET,
         "vpc_uuid": found.vpc_uuid,
         "ipv4": "127.0.0.1" if found.state == "running" else "",
-        "tags": ["k8s", f"k8s:{found.id}", *found.tags],
-        "node_pools": [pool(each) for each in found.pools],
+        "tags": _tags(["k8s", f"k8s:{found.id}"], found.tags),
+        "node_pools": [pool(each, found.id) for each in found.pools],
+        "maintenance_policy": {
+            "start_time": "00:00",
+            "day": "any",
+            **(found.maintenance_policy or {}),
+            "duration": "4h0m0s",
+        },
         "auto_upgrade": found.auto_upgrade,
         "surge_upgrade": found.surge_upgrade,
         "ha": found.ha,
         "registry_enabled": False,
+        "isolated_workers": False,
         "status": {"state": found.state, **({"message": found.message} if found.message else {})},
         "created_at": _time(found.created_at),
-        "updated_at": _time(found.created_at),
+        "updated_at": _time(found.updated_at),
     }
     if found.state == "running":
         described["endpoint"] = found.endpoint
     return described
 
 
-def pool(found: Pool) -> dict[str, Any]:
-    """Return a node pool."""
+def pool(found: Pool, cluster_id: str) -> dict[str, Any]:
+    """Return a node pool of a cluster."""
     return {
         "id": found.id,
         "name": found.name,
         "size": found.size,
         "count": found.count,
-        "tags": ["k8s", "k8s:worker", *found.tags],
+        "tags": _tags(["k8s", f"k8s:{cluster_id}", "k8s:worker"], found.tags),
         "labels": found.labels,
         "taints": found.taints,
-        "auto_scale": False,
-        "min_nodes": 0,
-        "max_nodes": 0,
+        "auto_scale": found.auto_scale,
+        "min_nodes": found.min_nodes if found.auto_scale else 0,
+        "max_nodes": found.max_nodes if found.auto_scale else 0,
         "nodes": [_node(each) for each in found.nodes],
     }
+
+
+def _tags(automatic: list[str], own: list[str]) -> list[str]:
+    """Return each tag once: those that DigitalOcean adds may be sent back to it."""
+    return list(dict.fromkeys([*automatic, *own]))
 
 
 def _node(found: Node) -> dict[str, Any]:
@@ -98,9 +107,8 @@ def _node(found: Node) -> dict[str, Any]:
     }
 
 
-def page(found: Sequence[Any], name: str, url: str, query: Mapping[str, str]) -> dict[str, Any]:
+def page(found: Sequence[Any], name: str, url: str, *, number: int, size: int) -> dict[str, Any]:
     """Return one page of a list, with links to the others."""
-    number, size = _number(query, "page", 1), min(_number(query, "per_page", 20), _MOST)
     last = max(1, -(-len(found) // size))
 
     def link(to: int) -> str:
@@ -108,7 +116,7 @@ def page(found: Sequence[Any], name: str, url: str, query: Mapping[str, str]) ->
 
     pages: dict[str, str] = {}
     if number > 1:
-        pages |= {"first": link(1), "prev": link(number - 1)}
+        pages |= {"first": link(1), "prev": link(min(number - 1, last))}
     if number < last:
         pages |= {"last": link(last), "next": link(number + 1)}
     start = (number - 1) * size
@@ -117,13 +125,6 @@ def page(found: Sequence[Any], name: str, url: str, query: Mapping[str, str]) ->
         "links": {"pages": pages} if pages else {},
         "meta": {"total": len(found)},
     }
-
-
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name, str(default))
-    if not text.isdecimal() or int(text) < 1:
-        raise InvalidError(f"{name} must be a number from 1 on")
-    return int(text)
 
 
 def _time(seconds: float) -> str:

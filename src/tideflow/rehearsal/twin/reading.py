@@ -1,133 +1,198 @@
-"""Reading request bodies: what the description requires, and what DigitalOcean would refuse."""
+"""Reading requests: what the description requires of them, and what DigitalOcean would refuse.
+
+Fields that the twin has no use for are ignored, and missing in its answers.
+"""
 
 from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from tideflow.rehearsal.twin import catalogue
-from tideflow.rehearsal.twin.state import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MOST_NODES = 512
+_LONGEST = 10 * 365 * 24 * 3600  # seconds, ten years: dates have an end
+
+# What nodes may have; see https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_PREFIX = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+LabelKey = Annotated[str, Field(pattern=rf"^({_PREFIX}/)?{_LABEL}$", max_length=317)]
+LabelValue = Annotated[str, Field(pattern=rf"^({_LABEL})?$")]
+
+# Where pydantic's words do not go on from the name of a field.
+_REFUSED: Final = "refused"
+_WORDS = {"missing": "is required", "model_type": "must be an object"}
+_SUBJECT = re.compile(r"^(Dictionary|Input|List|String) ")
 
 
 class InvalidError(Exception):
-    """A body says what cannot be; the text names the field."""
+    """A request says what cannot be; the text names the field."""
 
 
-def cluster(body: Any) -> dict[str, Any]:
-    """Return the fields of a new cluster."""
-    body = _object(body)
-    region, version = _text(body, "region"), catalogue.version(_text(body, "version"))
-    if region not in catalogue.REGIONS:
-        raise InvalidError("region is not one of those that clusters can be in")
-    if version is None:
-        raise InvalidError("version is not one of those that are offered")
-    pools = body.get("node_pools")
-    if not isinstance(pools, list) or not pools:
-        raise InvalidError("node_pools must have at least one node pool")
-    return {
-        "name": _name(body),
-        "region": region,
-        "version": version,
-        "tags": _texts(body, "tags"),
-        "ha": _flag(body, "ha", default=False),
-        "auto_upgrade": _flag(body, "auto_upgrade", default=False),
-        "surge_upgrade": _flag(body, "surge_upgrade", default=True),
-        "pools": [pool(found) for found in pools],
-    }
+def _refused(why: str) -> PydanticCustomError:
+    return PydanticCustomError(_REFUSED, why)
 
 
-def update(body: Any) -> dict[str, Any]:
-    """Return what is to be changed of a cluster."""
-    body = _object(body)
-    changes: dict[str, Any] = {"name": _name(body)}
-    for flag in ("ha", "auto_upgrade", "surge_upgrade"):
-        if flag in body:
-            changes[flag] = _flag(body, flag, default=False)
-    if "tags" in body:
-        changes["tags"] = _texts(body, "tags")
-    return changes
-
-
-def pool(body: Any) -> Pool:
-    """Return a new node pool, without its nodes."""
-    body = _object(body)
-    size = _text(body, "size")
-    if size not in catalogue.SIZES:
-        raise InvalidError("size is not one of those that nodes can have")
-    return Pool(
-        id=str(uuid.uuid4()),
-        name=_name(body),
-        size=size,
-        count=_count(body),
-        tags=_texts(body, "tags"),
-        labels=_object(body.get("labels") or {}),
-        taints=list(body.get("taints") or ()),
-    )
-
-
-def pool_update(body: Any) -> dict[str, Any]:
-    """Return what is to be changed of a node pool; name and count are required."""
-    body = _object(body)
-    changes: dict[str, Any] = {"name": _name(body), "count": _count(body)}
-    if "tags" in body:
-        changes["tags"] = _texts(body, "tags")
-    if "labels" in body:
-        changes["labels"] = _object(body["labels"] or {})
-    return changes
-
-
-def one_clicks(body: Any) -> tuple[list[str], str]:
-    """Return which 1-clicks are to be installed, and in which cluster."""
-    body = _object(body)
-    slugs = _texts(body, "addon_slugs")
-    if not slugs:
-        raise InvalidError("addon_slugs must name at least one 1-click application")
-    unknown = [slug for slug in slugs if slug not in catalogue.ONE_CLICKS]
-    if unknown:
-        raise InvalidError(f"addon_slugs has {unknown[0]}, which is not a 1-click application")
-    return slugs, _text(body, "cluster_uuid")
-
-
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise InvalidError("the body must be a JSON object")
-    return body
-
-
-def _text(body: dict[str, Any], field: str) -> str:
-    value = body.get(field)
-    if not isinstance(value, str) or not value:
-        raise InvalidError(f"{field} is required, and must be a text")
-    return value
-
-
-def _name(body: dict[str, Any]) -> str:
-    name = _text(body, "name")
+def _name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise InvalidError("name must have lower-case letters, digits and hyphens only")
+        raise _refused("must have lower-case letters, digits and hyphens only, 63 at most")
     return name
 
 
-def _texts(body: dict[str, Any], field: str) -> list[str]:
-    value = body.get(field) or []
-    if not isinstance(value, list) or not all(isinstance(found, str) for found in value):
-        raise InvalidError(f"{field} must be a list of texts")
-    return value
+def _version(asked: str) -> str:
+    if (slug := catalogue.version(asked)) is None:
+        raise _refused("is not one of those that are offered")
+    return slug
 
 
-def _flag(body: dict[str, Any], field: str, *, default: bool) -> bool:
-    value = body.get(field, default)
-    if not isinstance(value, bool):
-        raise InvalidError(f"{field} must be true or false")
-    return value
+def _one_of(offers: Container[str], why: str) -> AfterValidator:
+    def check(slug: str) -> str:
+        if slug not in offers:
+            raise _refused(why)
+        return slug
+
+    return AfterValidator(check)
 
 
-def _count(body: dict[str, Any]) -> int:
-    count = body.get("count")
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_NODES:
-        raise InvalidError(f"count must be a number from 1 to {_MOST_NODES}")
-    return count
+Name = Annotated[str, AfterValidator(_name)]
+Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Version = Annotated[str, AfterValidator(_version)]
+Region = Annotated[str, _one_of(catalogue.REGIONS, "is not one of those that clusters can be in")]
+Size = Annotated[str, _one_of(catalogue.SIZES, "is not one of those that nodes can have")]
+OneClick = Annotated[str, _one_of(catalogue.ONE_CLICKS, "is not a 1-click application")]
+
+
+class _Body(BaseModel):
+    """A body has the JSON types that the description says, and no others that could be converted."""
+
+    model_config = ConfigDict(strict=True)
+
+    def given(self) -> dict[str, Any]:
+        """Return what the body said, without defaults."""
+        return {name: value for name, value in self.model_dump().items() if name in self.model_fields_set}
+
+
+class Taint(_Body):
+    """What keeps pods off nodes."""
+
+    key: LabelKey
+    value: LabelValue = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+class PoolChange(_Body):
+    """What a node pool is to be; only what was given changes."""
+
+    name: Name
+    count: Annotated[int, Field(ge=1, le=_MOST_NODES)]
+    tags: list[str] = []
+    labels: Annotated[dict[LabelKey, LabelValue] | None, AfterValidator(lambda labels: labels or {})] = {}
+    taints: list[Taint] = []
+    auto_scale: bool = False
+    min_nodes: Annotated[int, Field(ge=0, le=_MOST_NODES)] = 0
+    max_nodes: Annotated[int, Field(ge=0, le=_MOST_NODES)] = 0
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.auto_scale and not self.min_nodes <= self.max_nodes > 0:
+            raise _refused("min_nodes and max_nodes must be bounds, since auto_scale is true")
+        return self
+
+
+class Pool(PoolChange):
+    """A new node pool."""
+
+    size: Size
+
+
+class Maintenance(_Body):
+    """When DigitalOcean may work on a cluster, in UTC."""
+
+    start_time: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "00:00"
+    day: Literal["any", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "any"
+
+
+class ClusterChange(_Body):
+    """What a cluster is to be; only what was given changes."""
+
+    name: Name
+    tags: list[str] = []
+    ha: bool = False
+    auto_upgrade: bool = False
+    surge_upgrade: bool = False
+    maintenance_policy: Maintenance | None = None
+
+
+class Cluster(ClusterChange):
+    """A new cluster."""
+
+    region: Region
+    version: Version
+    node_pools: Annotated[list[Pool], Field(min_length=1)]
+    vpc_uuid: Annotated[Uuid, Field(default_factory=lambda: str(uuid.uuid4()))]
+
+    @model_validator(mode="after")
+    def _pools(self) -> Self:
+        if len({pool.name for pool in self.node_pools}) < len(self.node_pools):
+            raise _refused("node_pools must have different names")
+        return self
+
+
+class OneClicks(_Body):
+    """Which 1-clicks are to be installed, and in which cluster."""
+
+    addon_slugs: Annotated[list[OneClick], Field(min_length=1)]
+    cluster_uuid: str
+
+
+class TokenReviewSpec(_Body):
+    """Which token an API server asks about."""
+
+    token: str = ""
+
+
+class TokenReview(_Body):
+    """What an API server asks, in Kubernetes' own shape."""
+
+    spec: TokenReviewSpec
+
+
+class Page(BaseModel):
+    """Which part of a list."""
+
+    page: Annotated[int, Field(ge=1)] = 1
+    per_page: Annotated[int, Field(ge=1, le=200)] = 20
+
+
+class Offers(BaseModel):
+    """Which 1-clicks are asked for; all of them without a type."""
+
+    type: Literal["droplet", "kubernetes"] | None = None
+
+
+class Access(BaseModel):
+    """For how long credentials are to hold, in seconds; 0 stands for a week."""
+
+    expiry_seconds: Annotated[int, Field(ge=0, le=_LONGEST)] = 0
+
+
+Form = TypeVar("Form", bound=BaseModel)
+
+
+def read(form: type[Form], given: Any) -> Form:
+    """Return what was ``given`` in a body or a query, or raise ``InvalidError``."""
+    try:
+        return form.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        why = _WORDS.get(first["type"]) or _SUBJECT.sub("", first["msg"])
+        where = ".".join(map(str, first["loc"])) or ("" if first["type"] == _REFUSED else "the body")
+        raise InvalidError(f"{where} {why}".strip()) from None

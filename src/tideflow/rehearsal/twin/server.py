@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from tideflow.rehearsal.twin.lifecycle import Lifecycle
 from tideflow.rehearsal.twin.state import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tideflow.rehearsal.pace import Pace
@@ -32,25 +35,48 @@ class _Handler(WSGIRequestHandler):
         self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
 
 
-def serve(folder: Path, *, port: int, token: str, binaries: Path, pace: Pace) -> None:
+def _listening(port: int) -> socket.socket:
+    """Return a socket on loopback; werkzeug's own says on several lines that it cannot be had."""
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except OSError as error:
+        why = (
+            "is in use by another program"
+            if error.errno == errno.EADDRINUSE
+            else f"cannot be had: {error.strerror}"
+        )
+        raise RehearsalError(f"port {port} {why}", hint="choose another one with --port") from None
+
+
+def serve(
+    folder: Path,
+    *,
+    port: int,
+    token: str,
+    binaries: Path,
+    pace: Pace,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
     """Serve the twin whose state is in ``folder`` until SIGTERM or SIGINT; its control planes go on.
 
-    Raises ``RehearsalError`` if the port is taken.
+    ``ready`` is told the address once it answers. Raises ``RehearsalError`` if the port is taken, or what
+    is in the folder cannot be read.
     """
     logging.getLogger("werkzeug").setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     private_folder(folder)
     state = State(folder / "state.json")
     lifecycle = Lifecycle(state, folder, binaries, pace)
-    try:
+    with _listening(port) as listener:
         server = make_server(
-            HOST, port, application(state, lifecycle, token), threaded=True, request_handler=_Handler
+            HOST,
+            port,
+            application(state, lifecycle, token),
+            threaded=True,
+            request_handler=_Handler,
+            fd=listener.fileno(),  # of which it makes a copy
         )
-    except (OSError, SystemExit):  # werkzeug ends the process where it cannot listen
-        raise RehearsalError(
-            f"port {port} is in use by another program", hint="choose another one with --port"
-        ) from None
-    lifecycle.address = f"http://{HOST}:{server.server_port}"
+    lifecycle.address = f"http://{HOST}:{port}"
     following = threading.Thread(target=lifecycle.run, daemon=True)
     following.start()
 
@@ -59,6 +85,7 @@ def serve(folder: Path, *, port: int, token: str, binaries: Path, pace: Pace) ->
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    ready(f"{lifecycle.address}/v2/")
     try:
         server.serve_forever()
     finally:

@@ -18,40 +18,57 @@ from tideflow.errors import RehearsalError
 from tideflow.rehearsal.files import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+
+def _id() -> str:
+    return str(uuid.uuid4())
 
 
 @dataclass
 class Node:
     """A node of a pool; times are seconds since the epoch."""
 
-    id: str
     name: str
-    created_at: float
+    id: str = field(default_factory=_id)
+    created_at: float = field(default_factory=time.time)
     state: str = "provisioning"
 
 
 @dataclass
 class Pool:
-    """A node pool."""
+    """A node pool; the bounds matter while ``auto_scale`` is set."""
 
-    id: str
     name: str
     size: str
     count: int
+    id: str = field(default_factory=_id)
     tags: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[dict[str, str]] = field(default_factory=list)
+    auto_scale: bool = False
+    min_nodes: int = 0
+    max_nodes: int = 0
     nodes: list[Node] = field(default_factory=list)
 
-    def fill(self) -> None:
-        """Have as many nodes as there are to be; the newest go first."""
+    def __post_init__(self) -> None:
+        """Have the nodes that a new pool begins with."""
+        self._fill()
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Change fields, and have as many nodes as there are to be."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Make the nodes that are missing, or let the newest go."""
         while len(self.nodes) < self.count:
             # As DigitalOcean names them: the pool, and five letters and digits.
             name = f"{self.name}-{secrets.token_hex(3)[:5]}"
-            self.nodes.append(Node(str(uuid.uuid4()), name, time.time()))
+            self.nodes.append(Node(name))
         del self.nodes[self.count :]
 
 
@@ -59,15 +76,17 @@ class Pool:
 class Cluster:
     """A cluster; ``tokens`` are when each token expires, by the token's digest."""
 
-    id: str
     name: str
     region: str
     version: str
-    created_at: float
+    id: str = field(default_factory=_id)
+    created_at: float = field(default_factory=time.time)
+    updated_at: float = field(default_factory=time.time)
     tags: list[str] = field(default_factory=list)
     ha: bool = False
     auto_upgrade: bool = False
-    surge_upgrade: bool = True
+    surge_upgrade: bool = False
+    maintenance_policy: dict[str, str] | None = None
     vpc_uuid: str = ""
     state: str = "provisioning"
     message: str = ""
@@ -75,6 +94,12 @@ class Cluster:
     pools: list[Pool] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
     addons: dict[str, float] = field(default_factory=dict)
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Change fields."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.updated_at = time.time()
 
     def mint(self, seconds: int) -> tuple[str, float]:
         """Return a new token for the cluster, and when it expires."""

@@ -1,0 +1,76 @@
+"""A twin whose clusters make no progress by themselves, and a client that checks what it is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask.testing import FlaskClient
+from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
+from tests import description
+
+from tideflow.rehearsal.pace import Pace
+from tideflow.rehearsal.twin.api import application
+from tideflow.rehearsal.twin.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from werkzeug.test import TestResponse
+
+    from tideflow.rehearsal.twin.state import Cluster, State
+
+TOKEN = "canary-token"
+CLUSTERS = "/v2/kubernetes/clusters"
+BODY: dict[str, Any] = {
+    "name": "ml",
+    "region": "nyc3",
+    "version": "1.34",
+    "node_pools": [{"name": "pool", "size": "s-4vcpu-8gb", "count": 3}],
+}
+
+
+class Client(FlaskClient):
+    """Checks each call, where DigitalOcean's description is at hand."""
+
+    calls: list[description.Call]
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Make a call."""
+        answer = super().open(*args, **kwargs)
+        if description.FOLDER and answer.request.path.startswith("/v2/"):
+            answer.request.environ["wsgi.input"].seek(0)  # the twin has read it
+            self.calls.append(
+                description.check(WerkzeugOpenAPIRequest(answer.request), WerkzeugOpenAPIResponse(answer))
+            )
+        return answer
+
+
+def served(state: State, folder: Path) -> Flask:
+    """Return the application of a twin."""
+    return application(state, Lifecycle(state, folder, Path("/nonexistent"), Pace()), TOKEN)
+
+
+def client(state: State, folder: Path) -> Any:
+    """Return a client with the right token.
+
+    Any, since Flask says of each answer that it may have no JSON.
+    """
+    app = served(state, folder)
+    app.test_client_class = Client
+    made = app.test_client()
+    made.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    made.calls = []  # type: ignore[attr-defined] # Flask does not say of which class it is
+    return made
+
+
+def create(api: Any, **changed: Any) -> Any:
+    """Ask for a cluster, and return the answer."""
+    return api.post(CLUSTERS, json=BODY | changed)
+
+
+def have_running(cluster: Cluster, folder: Path) -> None:
+    """Have a cluster look as if its control plane ran."""
+    authority = folder / "clusters" / cluster.id / "pki" / "ca.crt"
+    authority.parent.mkdir(parents=True)
+    authority.write_text("the authority")
+    cluster.endpoint, cluster.state = "https://127.0.0.1:6443", "running"

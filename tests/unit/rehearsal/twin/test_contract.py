@@ -1,0 +1,208 @@
+"""The twin answers as DigitalOcean describes its API; the client that these tests use checks each call."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests import description
+from tests.unit.rehearsal.twin.calling import CLUSTERS, create, have_running, served
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tideflow.rehearsal.twin.state import State
+
+
+@pytest.fixture
+def operations(state: State, tmp_path: Path) -> dict[tuple[str, str], str]:
+    """Return the description's name of each operation that the twin has, by method and path."""
+    described = {(method, _unnamed(path)): name for (method, path), name in description.operations().items()}
+    return {
+        (method, rule.rule): described.get((method, _unnamed(rule.rule)), "not described")
+        for rule in served(state, tmp_path).url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if rule.rule.startswith("/v2/")
+    }
+
+
+def _unnamed(path: str) -> str:
+    return re.sub(r"<\w+>|{\w+}", "{}", path)
+
+
+@description.needed
+def test_each_operation_of_the_twin_is_one_of_the_api(operations: dict[tuple[str, str], str]) -> None:
+    """It has made up none."""
+    assert len(operations) == 16
+    assert "not described" not in operations.values()
+
+
+@description.needed
+def test_each_operation_succeeds_as_described(
+    api: Any, state: State, tmp_path: Path, operations: dict[tuple[str, str], str]
+) -> None:
+    """Over the life of a cluster; an operation that this does not use fails the test."""
+    assert api.get("/v2/account").status_code == 200
+    assert api.get("/v2/kubernetes/options").status_code == 200
+    assert [len(api.get(f"/v2/1-clicks{query}").json["1_clicks"]) for query in ("", "?type=droplet")] == [
+        2,
+        0,
+    ]
+    cluster = create(api, tags=["one"]).json["kubernetes_cluster"]
+    path = f"{CLUSTERS}/{cluster['id']}"
+    assert api.get(CLUSTERS).status_code == 200
+    assert api.put(path, json={"name": "renamed", "auto_upgrade": True}).status_code == 202
+    have_running(state.clusters[cluster["id"]], tmp_path)
+    state.clusters[cluster["id"]].message = "something failed"
+    assert api.get(path).json["kubernetes_cluster"]["endpoint"]
+    assert api.get(f"{path}/kubeconfig").content_type == "application/yaml"
+    assert api.get(f"{path}/credentials?expiry_seconds=300").json["token"]
+    order = {"addon_slugs": ["ingress-nginx"], "cluster_uuid": cluster["id"]}
+    assert api.post("/v2/1-clicks/kubernetes", json=order).status_code == 200
+    pools = f"{path}/node_pools"
+    taint = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
+    pool = {"name": "second", "size": "s-2vcpu-4gb", "count": 1, "taints": [taint], "labels": {"a/b": "c"}}
+    made = api.post(pools, json=pool).json["node_pool"]
+    assert made.items() >= pool.items()
+    assert len(api.get(pools).json["node_pools"]) == 2
+    change = {
+        "name": "second",
+        "count": 2,
+        "auto_scale": True,
+        "min_nodes": 1,
+        "max_nodes": 3,
+        "labels": None,
+    }
+    changed = api.put(f"{pools}/{made['id']}", json=change).json["node_pool"]
+    assert changed.items() >= (change | {"labels": {}, "taints": [taint]}).items()
+    assert api.get(f"{pools}/{made['id']}").json["node_pool"] == changed
+    assert api.delete(f"{pools}/{made['id']}").status_code == 204
+    assert api.delete(path).status_code == 204
+    assert {call.operation for call in api.calls if call.status < 400} == set(operations.values())
+
+
+@description.needed
+def test_each_operation_wants_a_token(api: Any, operations: dict[tuple[str, str], str]) -> None:
+    """Before it looks at anything else."""
+    for method, path in operations:
+        answer = api.open(path, method=method, headers={"Authorization": "Bearer other"}, data="{")
+        assert (answer.status_code, answer.json["id"]) == (401, "unauthorized")
+    assert {call.operation for call in api.calls} == set(operations.values())
+
+
+@description.needed
+def test_unknown_clusters_and_pools_are_not_found(api: Any, operations: dict[tuple[str, str], str]) -> None:
+    """By each operation on one."""
+    cluster = create(api).json["kubernetes_cluster"]
+    body = {"name": "ml", "size": "s-2vcpu-4gb", "count": 1}
+    for method, path in operations:
+        unknown = path.replace("<pool_id>", str(uuid.uuid4()))
+        for cluster_id in {cluster["id"] if unknown != path else str(uuid.uuid4()), str(uuid.uuid4())}:
+            if "<cluster_id>" in path:
+                answer = api.open(unknown.replace("<cluster_id>", cluster_id), method=method, json=body)
+                assert (answer.status_code, answer.json["id"]) == (404, "not_found"), (method, path)
+
+
+def test_pages_have_bounds(api: Any) -> None:
+    """Those of the description; a page after the last one is empty."""
+    for number in range(3):
+        create(api, name=f"ml-{number}")
+    for query in ("page=0", "page=x", "page=-1", "per_page=0", "per_page=201", "per_page=" + "9" * 5000):
+        answer = api.get(f"{CLUSTERS}?{query}")
+        assert (answer.status_code, answer.json["id"]) == (422, "unprocessable_entity"), query
+    last = api.get(f"{CLUSTERS}?page=3&per_page=1").json
+    beyond = api.get(f"{CLUSTERS}?page=9&per_page=1").json
+    assert beyond["kubernetes_clusters"] == []
+    assert beyond["links"]["pages"]["prev"].endswith("?page=3&per_page=1")
+    assert [found["name"] for found in last["kubernetes_clusters"]] == ["ml-2"]
+    assert last["links"]["pages"].keys() == {"first", "prev"}
+    assert api.get(f"{CLUSTERS}?per_page=200").json["links"] == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/1-clicks?type=app",
+        *(f"{CLUSTERS}/{{}}/credentials?expiry_seconds={n}" for n in ("-1", "x", 10**12)),
+    ],
+)
+def test_queries_have_types(api: Any, path: str) -> None:
+    """A value that the description does not allow is refused."""
+    answer = api.get(path.format(create(api).json["kubernetes_cluster"]["id"]))
+    assert (answer.status_code, answer.json["id"]) == (422, "unprocessable_entity")
+
+
+@description.needed
+@pytest.mark.parametrize(
+    "name", ["kubernetes_clusters_basic_request", "kubernetes_clusters_multi_pool_request"]
+)
+def test_examples_of_clusters_can_be_created(api: Any, name: str) -> None:
+    """The description's own, of a version that is offered; the answer has what was asked for."""
+    asked = description.example(name) | {"version": "1.34"}
+    made = create(api, **asked).json["kubernetes_cluster"]
+    for field in ("name", "region", "isolated_workers"):
+        assert made[field] == asked[field]
+    assert made["maintenance_policy"].items() >= asked.get("maintenance_policy", {}).items()
+    assert set(made["tags"]) == {"k8s", f"k8s:{made['id']}", *asked.get("tags", ())}
+    for pool, wanted in zip(made["node_pools"], asked["node_pools"], strict=True):
+        automatic = {"k8s", f"k8s:{made['id']}", "k8s:worker"}
+        assert set(pool.pop("tags")) == automatic | set(wanted.pop("tags", ()))
+        assert pool.items() >= wanted.items()
+
+
+def test_what_was_answered_can_be_sent_back(api: Any) -> None:
+    """As clients do that read, change and write: nothing else changes, and no tag is there twice."""
+    made = create(api, tags=["one"], ha=True).json["kubernetes_cluster"]
+    path = f"{CLUSTERS}/{made['id']}"
+    fields = ("name", "tags", "ha", "auto_upgrade", "surge_upgrade")
+    policy = {name: made["maintenance_policy"][name] for name in ("start_time", "day")}
+    body = {name: made[name] for name in fields} | {"maintenance_policy": policy}
+    again = api.put(path, json=body).json["kubernetes_cluster"]
+    assert again | {"updated_at": ""} == made | {"updated_at": ""}
+    pool = made["node_pools"][0]
+    body = {name: value for name, value in pool.items() if name not in {"id", "nodes", "size"}}
+    assert api.put(f"{path}/node_pools/{pool['id']}", json=body).json["node_pool"] == pool
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"ha": False}, "ha"),
+        ({"name": "other"}, "name"),
+        ({"maintenance_policy": {"start_time": "24:00"}}, "maintenance_policy.start_time"),
+        ({"maintenance_policy": {"day": "someday"}}, "maintenance_policy.day"),
+    ],
+)
+def test_a_cluster_cannot_become_everything(api: Any, changed: dict[str, Any], named: str) -> None:
+    """What cannot be is refused by field, and changes nothing."""
+    create(api, name="other")
+    made = create(api, ha=True).json["kubernetes_cluster"]
+    path = f"{CLUSTERS}/{made['id']}"
+    answer = api.put(path, json={"name": "ml"} | changed)
+    assert (answer.status_code, answer.json["message"].split()[0]) == (422, named)
+    assert api.get(path).json["kubernetes_cluster"] == made
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"name": "pool"}, "name is already in use"),
+        ({"auto_scale": True}, "min_nodes and max_nodes must be bounds"),
+        ({"auto_scale": True, "min_nodes": 3, "max_nodes": 2}, "min_nodes and max_nodes must be bounds"),
+        ({"labels": {"not a label": "x"}}, "labels"),
+        ({"labels": {"a": "not a value"}}, "labels.a should match"),
+        ({"taints": [{"key": "a", "effect": "Never"}]}, "taints.0.effect should be 'NoSchedule', "),
+        ({"taints": [{}]}, "taints.0.key is required"),
+        ({"size": None}, "size should be a valid string"),
+        ({"count": 513}, "count should be less than or equal to 512"),
+    ],
+)
+def test_a_pool_cannot_be_everything(api: Any, changed: dict[str, Any], named: str) -> None:
+    """What nodes could not have is refused by field."""
+    path = f"{CLUSTERS}/{create(api).json['kubernetes_cluster']['id']}/node_pools"
+    answer = api.post(path, json={"name": "second", "size": "s-2vcpu-4gb", "count": 1} | changed)
+    assert answer.status_code == 422
+    assert answer.json["message"].startswith(named)
+    assert len(api.get(path).json["node_pools"]) == 1
