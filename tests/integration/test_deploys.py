@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
@@ -136,6 +140,78 @@ def test_a_chosen_password_is_kept_until_another_is_asked_for(sample: tuple[Chec
     assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py", "deploys/auth.py")
     assert checkout.writes(mark) == []
     assert live_hash(checkout) == changed
+
+
+def test_a_dry_run_leaves_the_password_alone(sample: tuple[Checkout, str]) -> None:
+    """The one that is live is in the file before and after, and no other is made."""
+    checkout, _ = sample
+    checkout.pyinfra("deploys/auth.py", "--data", "change_password=true")
+    file = checkout.platform / "password"
+    kept = file.read_text()
+    assert bcrypt.checkpw(kept.strip().encode(), live_hash(checkout))
+    done = checkout.run(
+        "pyinfra", "--dry", "--data", "change_password=true", "inventory.py", "deploys/auth.py"
+    )
+    assert "would set the password" in done.stdout + done.stderr
+    assert file.read_text() == kept
+    assert bcrypt.checkpw(kept.strip().encode(), live_hash(checkout))
+
+
+def test_another_email_starts_dex_anew(sample: tuple[Checkout, str]) -> None:
+    """Dex reads its configuration when it starts, so the pod has to be another."""
+    checkout, _ = sample
+
+    def pods() -> set[str]:
+        found = checkout.get("pods", "-n", "auth", "-l", "app=dex")["items"]
+        return {pod["metadata"]["name"] for pod in found}
+
+    before = pods()
+    for email in ("somebody@example.org", "user@example.com"):
+        checkout.pyinfra("deploys/kubeflow_base.py", "--data", f"email={email}")
+        assert email in checkout.get("configmap", "-n", "auth", "dex")["data"]["config.yaml"]
+        assert pods().isdisjoint(before)
+
+
+def test_more_nodes_are_added_and_other_differences_said(sample: tuple[Checkout, str]) -> None:
+    """What a run about too little room tells people to do is what helps."""
+    checkout, _ = sample
+    printed = checkout.pyinfra("deploys/cluster.py", "--data", "node_count=4")
+    assert "] Success" in printed
+    assert len(checkout.get("nodes")["items"]) == 4
+    printed = checkout.pyinfra("deploys/cluster.py", "--data", "node_size=s-2vcpu-4gb")
+    assert "the setting node_size is s-2vcpu-4gb, and the cluster has s-4vcpu-8gb" in printed
+    assert "the setting node_count is 3, and the cluster has 4" in printed
+    assert NO_CHANGE in printed
+
+
+def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(sample: tuple[Checkout, str]) -> None:
+    """It says how to go on, fails, and leaves nothing half-done."""
+    checkout, _ = sample
+    checkout.kubectl("delete", "namespace", "kubeflow", "--wait=false")
+    pyinfra = Path(sys.executable).with_name("pyinfra")
+    command = [str(pyinfra), "-y", "inventory.py", "deploys/kubeflow_base.py"]
+    with subprocess.Popen(
+        command,
+        cwd=checkout.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if "not ready: " in line:
+                process.send_signal(signal.SIGINT)
+    assert process.returncode != 0
+    assert "stopping: what is being written is waited for" in printed
+    assert "stopped by Ctrl-C after" in printed
+    assert "Run the same command again: it goes on from there" in printed
+    assert "Traceback" not in printed
+    checkout.pyinfra("deploys/all.py")
+    assert checkout.not_running() == []
+    assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py")
 
 
 def test_a_rehearsal_that_died_goes_on(sample: tuple[Checkout, str]) -> None:

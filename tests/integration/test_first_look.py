@@ -75,7 +75,9 @@ def test_a_step_alone_says_what_to_run_first(checkout: Checkout, step: str) -> N
         (["--data", "region=moon1"], {}, "offers no region 'moon1'"),
         (["--data", "node_size=s-huge"], {}, "offers no node_size 's-huge'"),
         (["--data", 'kubernetes_version="1.19"'], {}, "offers no kubernetes_version '1.19'"),
+        (["--data", "node_cuont=5"], {}, "there is no setting node_cuont; did you mean node_count?"),
         ([], {"TIDEFLOW_PLATFORM": "Not A Name"}, "cannot be the name of a cluster"),
+        ([], {"TIDEFLOW_PLATFORM": "../../escape"}, "cannot be the name of a cluster"),
         ([], {"TIDEFLOW_PASSWORD": ""}, "the password is empty"),
         ([], {"TIDEFLOW_PASSWORD": "x"}, "the password has fewer than 8 characters"),
     ],
@@ -93,6 +95,43 @@ def test_bad_input_is_one_line_and_makes_nothing(
     assert sum(expected in line for line in printed.splitlines()) == 1, printed
     assert "Traceback" not in printed
     assert clusters(checkout) == []
+    assert [found.name for found in checkout.platform.parent.iterdir()] == ["ml-platform"]
+    assert not (checkout.folder.parent / "escape").exists()
+
+
+def test_in_a_folder_that_is_not_the_projects_nothing_is_started(checkout: Checkout) -> None:
+    """A twin that runs where nobody looks would go on for ever."""
+    elsewhere = Checkout(checkout.folder / "deploys")
+    done = elsewhere.run("pyinfra", "-y", "../inventory.py", "all.py", check=False)
+    assert done.returncode != 0
+    assert "there is no inventory.py in this folder; run this in the project's" in done.stderr
+    assert not (elsewhere.folder / ".tideflow").exists()
+
+
+def test_a_release_that_does_not_run_on_the_version_is_refused(checkout: Checkout) -> None:
+    """Before a cluster of it is made and paid for."""
+    vendored = checkout.folder / "vendored" / "kubeflow"
+    namespace = vendored / "core_v1--Namespace" / "default--auth.yaml"
+    namespace.parent.mkdir(parents=True)
+    namespace.write_text("{apiVersion: v1, kind: Namespace, metadata: {name: auth}}")
+    (vendored / ".release.toml").write_text(
+        'release = "26.03"\ncommit = "c"\nobjects = 1\ndigest = "sha256:d"\n'
+    )
+    try:
+        done = checkout.run(
+            "pyinfra",
+            "-y",
+            "--data",
+            'kubernetes_version="1.32"',
+            "inventory.py",
+            "deploys/all.py",
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "Kubeflow 26.03 does not run on Kubernetes 1.32; set kubernetes_version to" in done.stderr
+        assert clusters(checkout) == []
+    finally:
+        shutil.rmtree(vendored)
 
 
 def test_a_half_written_base_is_refused(checkout: Checkout) -> None:

@@ -67,10 +67,12 @@ def source() -> Source:
     """
     from tideflow.vendoring.tree import vendored  # noqa: PLC0415 - pydantic is slow to import
 
+    target = platform()
     found = vendored(VENDORED)
     if found is not None:
+        if target.digitalocean is not None:
+            _check_version(found.release, settings().kubernetes_version)
         return Source(VENDORED, found.release)
-    target = platform()
     if not target.rehearsal:
         raise VendoringError(f"there is nothing in {VENDORED} yet", hint="run first: make vendor")
     sampled = target.folder / "sample-base"
@@ -89,6 +91,18 @@ def source() -> Source:
         f"rehearsing with the small sample base in {SAMPLE} instead of Kubeflow; for the whole: make vendor"
     )
     return Source(SAMPLE, None)
+
+
+def _check_version(release: str, version: str) -> None:
+    """Raise ``SettingError`` if the release does not run on that version of Kubernetes."""
+    from tideflow.vendoring import pins  # noqa: PLC0415 - pydantic is slow to import
+
+    minors = pins.read(PINS).release(release).kubernetes
+    if ".".join(version.split(".")[:2]) not in minors:
+        raise SettingError(
+            f"Kubeflow {release} does not run on Kubernetes {version}",
+            hint=f"set kubernetes_version to one of: {', '.join(minors)}",
+        )
 
 
 @operation

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tideflow.connectors.settings import Settings, check_cluster_name
+from tideflow.connectors.settings import Settings, check_cluster_name, refuse_misspelt
 from tideflow.errors import SettingError
 
 DEFAULTS: dict[str, Any] = {
@@ -121,3 +121,10 @@ def test_a_wrong_value_is_an_error_that_names_its_setting(setting: str, value: o
     """One line names the setting and what it was."""
     with pytest.raises(SettingError, match=f"the setting {setting} is"):
         Settings.read(DEFAULTS | {setting: value}, rehearsal=True)
+
+
+def test_a_misspelt_setting_is_refused_with_what_was_meant() -> None:
+    """It would be ignored without a word; a name of quite another kind may be a deploy's own."""
+    with pytest.raises(SettingError, match=r"there is no setting node_cuont; did you mean node_count\?"):
+        refuse_misspelt(["region", "node_cuont"], DEFAULTS)
+    refuse_misspelt(["region", "my_team"], DEFAULTS)
