@@ -42,7 +42,6 @@ class KubeconfigConnector(PlatformConnector):
 
     @override
     def check(self) -> None:
-        self.settings.refuse_placeholders()
         self.kubernetes()
 
     @override

@@ -90,11 +90,14 @@ class PlatformConnector(LocalConnector):
 
     @property
     def settings(self) -> Settings:
-        """The platform's settings, checked."""
+        """The platform's settings, checked; a step that asks for none needs none."""
         if self._settings is None:
             inventory = self.host.state.inventory
             refuse_misspelt(inventory.override_data, inventory.data)
-            self._settings = Settings.read(self.host.data, rehearsal=self.rehearsal)
+            read = Settings.read(self.host.data, rehearsal=self.rehearsal)
+            if not self.rehearsal:
+                read.refuse_placeholders()
+            self._settings = read
         return self._settings
 
     @property
