@@ -134,6 +134,11 @@ class Kubernetes:
         """Return the object, or whatever else is at the path."""
         return self.request("GET", path, query=query, accept=accept)
 
+    def text(self, path: str, *, query: Mapping[str, str] | None = None, timeout: float = _TIMEOUT) -> str:
+        """Return the text at the path, such as a log."""
+        response = self._send("GET", path, query=query, accept="*/*", timeout=timeout)
+        return response.data.decode(errors="replace")
+
     def post(self, path: str, body: Any, *, query: Mapping[str, str] | None = None) -> Any:
         """Create an object in the collection at the path."""
         return self.request("POST", path, body=body, query=query)
@@ -193,11 +198,13 @@ class Kubernetes:
         resource_version: str,
         accept: str = JSON,
         timeout_seconds: int = 300,
+        silent_seconds: float | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Watch:
         """Open a watch on the collection at the path, from a list's resourceVersion on, with bookmarks.
 
-        The server ends it after ``timeout_seconds``; whoever iterates then opens the next.
+        The server ends it after ``timeout_seconds``; whoever iterates then opens the next. It counts as
+        broken when nothing comes for ``silent_seconds``; a server sends a bookmark about every minute.
         """
         asked = {
             **(query or {}),
@@ -207,7 +214,12 @@ class Kubernetes:
             "timeoutSeconds": str(timeout_seconds),
         }
         response = self._send(
-            "GET", path, query=asked, accept=accept, timeout=timeout_seconds + _TIMEOUT, stream=True
+            "GET",
+            path,
+            query=asked,
+            accept=accept,
+            timeout=silent_seconds or timeout_seconds + _TIMEOUT,
+            stream=True,
         )
         return Watch(response, path)
 

@@ -10,6 +10,7 @@ from tideflow.engine import readiness, webhooks
 from tideflow.engine.graph import Ready, Written
 from tideflow.engine.readiness import READY, Status
 from tideflow.engine.snapshot import is_whole, key_of
+from tideflow.engine.watching import Listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tideflow.engine.graph import Need
     from tideflow.engine.manifests import Key, Manifest
     from tideflow.engine.snapshot import Snapshot
-    from tideflow.engine.watching import Seen
+    from tideflow.engine.watching import News
     from tideflow.engine.webhooks import Webhook
 
 SETTLING = 1.0
@@ -67,17 +68,17 @@ class Observed:
         changed, self._changed = self._changed, set()
         return changed
 
-    def see(self, seen: Seen) -> None:
-        """Take in what a watch has seen."""
+    def see(self, seen: News) -> None:
+        """Take in what a watch has seen, or that a type was listed anew."""
+        if isinstance(seen, Listed):
+            self._see_list(seen)
+            return
         live = seen.live
         key = key_of(seen.resource.group, seen.resource.kind, live)
         if key.kind == "EndpointSlice":
             self._see_slice(live, gone=seen.gone)
         elif seen.gone:
-            self._status[key] = GONE
-            self._webhooks.pop(key, None)
-            self._changed.add(key)
-            self.changed_at = time.monotonic()
+            self._see_gone(key, _number(live))
         else:
             self._see(key, live, since=time.monotonic())
 
@@ -165,6 +166,29 @@ class Observed:
         if self._status.get(key) != found_status:
             self._status[key] = found_status
             self.changed_at = time.monotonic()
+
+    def _see_gone(self, key: Key, version: int) -> None:
+        self._webhooks.pop(key, None)
+        self._status[key] = GONE
+        self._version[key] = version
+        self._changed.add(key)
+        self.changed_at = time.monotonic()
+
+    def _see_list(self, listed: Listed) -> None:
+        """Take in what is gone: what was there before, or was written before, and is not in the list."""
+        group, kind = listed.resource.group, listed.resource.kind
+        if kind == "EndpointSlice":
+            for (namespace, _), slices in self._slices.items():
+                for name in [name for name in slices if (namespace, name) not in listed.places]:
+                    del slices[name]
+            return
+        there = {*self._status, *self._webhooks, *self.written}
+        for key in there:
+            if (key.group, key.kind) != (group, kind) or (key.namespace, key.name) in listed.places:
+                continue
+            newest = max(self._version.get(key, 0), self._wanted_version.get(key, 0))
+            if newest <= listed.version and self._status.get(key) != GONE:
+                self._see_gone(key, listed.version)
 
     def _see_slice(self, live: dict[str, Any], *, gone: bool) -> None:
         metadata = live["metadata"]

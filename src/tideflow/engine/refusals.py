@@ -15,7 +15,10 @@ _MEANINGS = (
         "its pods are refused by the webhook {name}{rest}",
     ),
     (
-        re.compile(r'failed calling webhook "(?P<name>[^"]+)": (?:failed to call webhook: )?(?P<rest>.*)'),
+        re.compile(
+            r'failed calling webhook "(?P<name>[^"]+)": '
+            r"(?:failed to call webhook: )?(?P<rest>.*)"
+        ),
         "its pods need the webhook {name}, which cannot be called{rest}",
     ),
     (
@@ -27,7 +30,7 @@ _MEANINGS = (
         "its pods are more than the quota {name} allows{rest}",
     ),
 )
-"""Texts of kube-apiserver's admission plugins (k8s.io/apiserver/pkg/admission, k8s.io/pod-security-admission)."""
+"""What the API server writes: k8s.io/apiserver/pkg/admission and k8s.io/pod-security-admission."""
 
 
 def in_words(message: str) -> str:

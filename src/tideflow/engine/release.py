@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tideflow.engine.outcome import Options
     from tideflow.engine.plan import Plan
     from tideflow.engine.snapshot import Snapshot
-    from tideflow.engine.watching import Seen
+    from tideflow.engine.watching import News
     from tideflow.engine.writing import Written
 
 _TICK = 0.5  # seconds without news after which the clock is looked at
@@ -81,7 +81,7 @@ class Release:
         self._options = options
         self._progress = progress
         self._writing = Writing(cluster, plan, snapshot, set_name=set_name, options=options)
-        self._queue: Queue[Seen | _Wrote] = Queue()
+        self._queue: Queue[News | _Wrote] = Queue()
         self._watching = Watching(cluster, self._queue)
         self._watched: set[tuple[str, str]] = set()
         to_write = {*plan.created, *plan.changed}

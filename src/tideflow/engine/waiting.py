@@ -6,13 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine import pods
+from tideflow.engine.watching import Listed
 from tideflow.engine.webhooks import selects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tideflow.engine.manifests import Key, Manifest
-    from tideflow.engine.watching import Seen
+    from tideflow.engine.watching import News
 
 _NAMED = 3  # objects named in the live line
 
@@ -24,8 +25,13 @@ class Pods:
         self._pods: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.changed_at = time.monotonic()
 
-    def see(self, seen: Seen) -> None:
-        """Take in what a watch has seen."""
+    def see(self, seen: News) -> None:
+        """Take in what a watch has seen, or that the pods were listed anew."""
+        if isinstance(seen, Listed):
+            for place in self._pods.keys() - seen.places:
+                del self._pods[place]
+                self.changed_at = time.monotonic()
+            return
         metadata = seen.live["metadata"]
         place = (metadata["namespace"], metadata["name"])
         before = self._why(place)

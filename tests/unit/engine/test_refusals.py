@@ -6,7 +6,6 @@ import pytest
 
 from tideflow.engine.refusals import in_words
 
-
 NOBODY = 'Post "https://istiod.istio-system.svc:443/inject": no endpoints available for service "istiod"'
 AS_ROOT = 'runAsNonRoot != true (pod or container "main" must set securityContext.runAsNonRoot=true)'
 FULL = "requested: pods=1, used: pods=1, limited: pods=1"
@@ -24,8 +23,8 @@ FULL = "requested: pods=1, used: pods=1, limited: pods=1"
             "its pods are refused by the webhook no.example.org",
         ),
         (
-            f'Internal error occurred: failed calling webhook "in.istio.io": failed to call webhook: {NOBODY}',
-            f"its pods need the webhook in.istio.io, which cannot be called: {NOBODY}",
+            f'Internal error occurred: failed calling webhook "i.istio.io": failed to call webhook: {NOBODY}',
+            f"its pods need the webhook i.istio.io, which cannot be called: {NOBODY}",
         ),
         (
             f'pods "d-5f-x" is forbidden: violates PodSecurity "restricted:latest": {AS_ROOT}',
