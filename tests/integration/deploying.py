@@ -39,7 +39,9 @@ class Checkout:
         """The folder of the platform's own files."""
         return self.folder / ".tideflow" / _PLATFORM
 
-    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, check: bool = True, timeout: float = 600, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of our programs, as ``uv run`` would, with nothing of the tester's own settings."""
         clean = {
             name: value
@@ -53,14 +55,16 @@ class Checkout:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=timeout,
         )
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def pyinfra(self, *arguments: str, check: bool = True, **environment: str) -> str:
+    def pyinfra(self, *arguments: str, check: bool = True, timeout: float = 600, **environment: str) -> str:
         """Run deploy files, and return what was printed."""
-        done = self.run("pyinfra", "-y", "inventory.py", *arguments, check=check, **environment)
+        done = self.run(
+            "pyinfra", "-y", "inventory.py", *arguments, check=check, timeout=timeout, **environment
+        )
         return done.stdout + done.stderr
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:

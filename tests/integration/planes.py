@@ -43,13 +43,20 @@ class Plane:
         """Stop all of it."""
         self._stack.close()
 
-    def start(self, *, stand_ins: bool = False, pod_ready_seconds: tuple[float, float] = (0.5, 1.0)) -> None:
+    def start(
+        self,
+        *,
+        stand_ins: bool = False,
+        pod_ready_seconds: tuple[float, float] = (0.5, 1.0),
+        realistic: bool = False,
+    ) -> None:
         """Start what does not run."""
         self.control_plane.start(
             binaries=self.binaries,
             token_review_url=self.reviews.url,
             audit_log=self.audit_log,
             pod_ready_seconds=pod_ready_seconds,
+            realistic=realistic,
             stand_ins=stand_ins,
         )
 

@@ -190,7 +190,7 @@ def test_after_a_410_a_list_tells_what_changed_and_what_is_gone(
 
 def test_bookmarks_keep_the_version_fresh(watched: Watched) -> None:
     """A type where nothing changes goes on from the last bookmark, not from a version long compacted."""
-    marks = []
+    marks: list[str] = []
 
     def decide(call: Call) -> Verdict:
         """Answer the first watch with a bookmark of what the server has meanwhile."""

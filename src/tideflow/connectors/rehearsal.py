@@ -33,7 +33,11 @@ class RehearsalConnector(DoksConnector):
         live = LiveLine(self.host)
         try:
             rehearsal.start(
-                pace=Pace(pod_ready_seconds=self.settings.pod_ready_seconds, speed=self.settings.speed),
+                pace=Pace.named(
+                    self.settings.pace,
+                    pod_ready_seconds=self.settings.pod_ready_seconds,
+                    speed=self.settings.speed,
+                ),
                 progress=live,
             )
         finally:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tideflow.errors import SettingError
+from tideflow.rehearsal.pace import PACES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -51,6 +55,7 @@ class Settings:
     change_password: bool
     timeout_seconds: float
     kubeconfig_seconds: int
+    pace: str
     pod_ready_seconds: tuple[float, float]
     speed: float
 
@@ -85,6 +90,7 @@ class Settings:
             change_password=_flag(data, "change_password"),
             timeout_seconds=60 * _number(data, "timeout_minutes", least=0.1, most=24 * 60),
             kubeconfig_seconds=int(3600 * _number(data, "kubeconfig_hours", least=1, most=168)),
+            pace=_choice(data, "rehearsal_pace", PACES),
             pod_ready_seconds=(fastest, slowest),
             speed=_number(data, "rehearsal_speed", least=0.1, most=100_000),
         )
@@ -144,6 +150,13 @@ def _flag(data: Data, name: str) -> bool:
     if not isinstance(value, bool):
         raise SettingError(f"the setting {name} is {value!r}, neither true nor false", hint=_WHERE)
     return value
+
+
+def _choice(data: Data, name: str, choices: Sequence[str]) -> str:
+    value = data.get(name)
+    if value not in choices:
+        raise SettingError(f"the setting {name} is {value!r}, none of: {', '.join(choices)}", hint=_WHERE)
+    return str(value)
 
 
 def _range(data: Data, name: str) -> tuple[float, float]:

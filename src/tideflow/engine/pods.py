@@ -32,6 +32,19 @@ def template(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and found.get("spec") else None
 
 
+def selector(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the label selector of a workload's pods; None for what has none, such as a CronJob."""
+    if template(body) is None or body["kind"] in {"CronJob", "Pod"}:
+        return None
+    found: Mapping[str, Any] | None = body["spec"].get("selector")
+    if body["kind"] == "Job" and not found:
+        # The API server makes one; this label has been on the pods of every Job since Kubernetes 1.27.
+        return {"matchLabels": {"batch.kubernetes.io/job-name": body["metadata"]["name"]}}
+    if body["kind"] == "ReplicationController":
+        return {"matchLabels": found or (template(body) or {})["metadata"]["labels"]}
+    return found or None
+
+
 def containers(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield all containers of a pod, those that only start it too."""
     for field in ("initContainers", "containers"):

@@ -298,7 +298,7 @@ class Release:
         if time.monotonic() - max(self.observed.changed_at, self.pods.changed_at) < _STUCK:
             return False
         unready = [pod for pod in self.pods if waiting.why(pod)]
-        return bool(unready) and all(map(waiting.is_unschedulable, unready))
+        return bool(unready) and all(map(waiting.lacks_room, unready))
 
     def _why_pending(self, key: Key) -> str:
         if key in self._refused:

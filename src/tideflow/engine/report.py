@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING
 
-from tideflow.engine import capacity, waiting
+from tideflow.engine import capacity, evidence, waiting
+from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.manifests import Key, Manifest
@@ -28,23 +30,52 @@ def told(
             f"{len(outcome.held)} are not. Run the same command again: it goes on from there"
         )
         return
-    yield from _objects(outcome)
-    yield from _room(cluster, manifests, release, outcome)
+    named = [*_failed(outcome), *_unready(outcome)]
+    yield from _objects(outcome, _evidence(cluster, manifests, release, named))
+    # What would help is left out if the server cannot be asked.
+    with contextlib.suppress(KubernetesError):
+        yield from _room(cluster, manifests, release, outcome)
     yield "Everything else is applied. Run this step again once that is mended"
 
 
-def _objects(outcome: Outcome) -> Iterator[str]:
-    for key, why in list(outcome.failed.items())[:_MOST_NAMED]:
-        yield f"{key} failed: {why}"
+def _failed(outcome: Outcome) -> list[Key]:
+    return list(outcome.failed)[:_MOST_NAMED]
+
+
+def _unready(outcome: Outcome) -> list[Key]:
+    return list(outcome.not_ready)[:_MOST_NAMED]
+
+
+def _evidence(
+    cluster: Kubernetes, manifests: Mapping[Key, Manifest], release: Release, named: Sequence[Key]
+) -> Callable[[Key], list[str]]:
+    """Return what tells more about an object that was written and is not ready, in lines."""
+    written = [manifests[key] for key in named if key in release.observed.written]
+    found = evidence.collect(cluster, written, release.pods) if written else evidence.Evidence()
+
+    def more(key: Key) -> list[str]:
+        if key not in release.observed.written:
+            return []
+        told = release.observed.status(key).why
+        return [f"    {line}" for line in evidence.lines(manifests[key], found, release.pods, told=told)]
+
+    return more
+
+
+def _objects(outcome: Outcome, more: Callable[[Key], list[str]]) -> Iterator[str]:
+    for key in _failed(outcome):
+        yield f"{key} failed: {outcome.failed[key].removeprefix('has failed: ')}"
+        yield from more(key)
     for key, cause in list(outcome.skipped.items())[:_MOST_NAMED]:
         yield f"{key} was not written, since it needs {cause}"
-    for key, why in list(outcome.not_ready.items())[:_MOST_NAMED]:
-        yield f"{key} is not ready after {outcome.elapsed:.0f} s: {why}"
+    for key in _unready(outcome):
+        yield f"{key} is not ready after {outcome.elapsed:.0f} s: {outcome.not_ready[key]}"
+        yield from more(key)
     by_reason = sorted(outcome.held, key=outcome.held.__getitem__)
     for reason, held in itertools.groupby(by_reason, outcome.held.__getitem__):
         first, *others = held
-        more = f", and {len(others)} more for the same reason" if others else ""
-        yield f"{first} could not be written: it {reason}{more}"
+        and_more = f", and {len(others)} more for the same reason" if others else ""
+        yield f"{first} could not be written: it {reason}{and_more}"
     for verb, keys in (
         ("failed", outcome.failed),
         ("were not written", outcome.skipped),
@@ -58,7 +89,7 @@ def _room(
     cluster: Kubernetes, manifests: Mapping[Key, Manifest], release: Release, outcome: Outcome
 ) -> Iterator[str]:
     """Yield how many nodes would hold what has no place, if that is what is missing."""
-    if not any(map(waiting.is_unschedulable, release.pods)):
+    if not any(map(waiting.lacks_room, release.pods)):
         return
     nodes = cluster.get("/api/v1/nodes")["items"]
     unwritten = [

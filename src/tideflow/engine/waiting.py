@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tideflow.engine.watching import News
 
 _NAMED = 3  # objects named in the live line
+_UNPULLED = {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"}
 
 
 class Pods:
@@ -47,12 +48,16 @@ class Pods:
         return iter(list(self._pods.values()))
 
     def of(self, manifest: Manifest) -> Iterator[Mapping[str, Any]]:
-        """Yield the pods of a workload, by its selector."""
-        selector = (manifest.body.get("spec") or {}).get("selector")
-        if pods.template(manifest.body) is None or not selector:
+        """Yield the pods of a workload, by its selector; of a Pod, itself."""
+        key = manifest.key
+        if key.kind == "Pod":
+            yield from filter(None, [self._pods.get((key.namespace, key.name))])
+            return
+        selector = pods.selector(manifest.body)
+        if selector is None:
             return
         for (namespace, _), pod in self._pods.items():
-            if namespace == manifest.key.namespace and selects(selector, pod["metadata"].get("labels") or {}):
+            if namespace == key.namespace and selects(selector, pod["metadata"].get("labels") or {}):
                 yield pod
 
     def _why(self, place: tuple[str, str]) -> str:
@@ -73,18 +78,51 @@ def why(pod: Mapping[str, Any]) -> str:
         # The scheduler's first sentence counts the nodes; what follows is about preemption.
         first = scheduled.get("message", "").partition(". ")[0]
         return f"{scheduled.get('reason', 'Unschedulable')}: {first}".strip(": ")
+    trouble = container_in_trouble(pod)
+    if trouble:
+        return container_trouble(trouble)
+    return str(state.get("reason") or state.get("phase") or "Pending")
+
+
+def container_in_trouble(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the status of the container that keeps a pod from being ready."""
+    state = pod.get("status") or {}
     for field in ("initContainerStatuses", "containerStatuses"):
         for container in state.get(field) or ():
-            waits = (container.get("state") or {}).get("waiting")
-            if waits and waits.get("reason") not in {None, "PodInitializing"}:
-                return f"{container['name']}: {waits['reason']}"
-    return str(state.get("phase") or "Pending")
+            now = container.get("state") or {}
+            waits, ended = now.get("waiting") or {}, now.get("terminated") or {}
+            if waits.get("reason") not in {None, "PodInitializing"} or ended.get("exitCode"):
+                return dict(container)
+    for container in state.get("containerStatuses") or ():
+        if "running" in (container.get("state") or {}) and not container.get("ready"):
+            return dict(container)
+    return None
 
 
-def is_unschedulable(pod: Mapping[str, Any]) -> bool:
-    """Tell whether the scheduler has found no node for the pod."""
+def container_trouble(container: Mapping[str, Any]) -> str:
+    """Return what a container's status says, such as ``main: CrashLoopBackOff (exit 1, 3 restarts)``."""
+    now = container.get("state") or {}
+    ended = now.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    reason = (now.get("waiting") or now.get("terminated") or {}).get("reason") or "runs, but is not ready"
+    details = []
+    if ended.get("exitCode"):
+        why = ended.get("reason")
+        plain = why in {None, "Error", reason}
+        details.append(f"exit {ended['exitCode']}" if plain else f"exit {ended['exitCode']} {why}")
+    restarts = container.get("restartCount", 0)
+    if restarts:
+        details.append(f"{restarts} restart{'s' if restarts > 1 else ''}")
+    if reason in _UNPULLED:
+        details.append(str(container["image"]))
+    return f"{container['name']}: {reason}" + (f" ({', '.join(details)})" if details else "")
+
+
+def lacks_room(pod: Mapping[str, Any]) -> bool:
+    """Tell whether the scheduler has found no node with room for the pod: only another node helps it."""
     return any(
-        found["type"] == "PodScheduled" and found.get("reason") == "Unschedulable"
+        found["type"] == "PodScheduled"
+        and found.get("reason") == "Unschedulable"
+        and ("Insufficient" in found.get("message", "") or "Too many pods" in found.get("message", ""))
         for found in (pod.get("status") or {}).get("conditions") or ()
     )
 

@@ -65,6 +65,7 @@ class Rehearsal:
                 "binaries": str(binaries(progress)),
                 "pod_ready_seconds": list(pace.pod_ready_seconds),
                 "speed": pace.speed,
+                "realistic": pace.realistic,
             }
             if not self._process.running or settings != self._settings():
                 self._process.stop()

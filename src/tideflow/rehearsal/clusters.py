@@ -39,5 +39,6 @@ def start(
         token_review_url=f"{twin}/rehearsal/clusters/{cluster_id}/tokenreview",
         audit_log=folder / "audit.log",
         pod_ready_seconds=pace.pod_ready_seconds,
+        realistic=pace.realistic,
         progress=progress,
     )

@@ -36,6 +36,12 @@ _CLIENTS = {
     "kwok": ("tideflow-kwok", "system:masters"),
 }
 
+_RECOVERS = ("1s", "4s")
+"""How long what has crashed takes to get ready at last: its images are there."""
+_BACKS_OFF = ("5s", "10s")
+_DATABASES = ("100s", "130s")
+"""How long databases take in the realistic pace: they make their files first."""
+
 _NOT_CONTROLLERS = "nodeipam", "node-route-controller", "cloud-node-lifecycle-controller"
 
 
@@ -50,6 +56,7 @@ class Settings:
     token_review_url: str
     audit_log: Path
     pod_ready_seconds: tuple[float, float]
+    realistic: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,10 @@ def launches(settings: Settings) -> dict[str, Launch]:
         _kwok(settings),
         Launch(
             "stand-ins",
-            (sys.executable, "-m", "tideflow.rehearsal.standins", "--folder", str(settings.folder)),
+            (
+                *(sys.executable, "-m", "tideflow.rehearsal.standins", "--folder", str(settings.folder)),
+                *(("--realistic",) if settings.realistic else ()),
+            ),
             settings.folder,
             (settings.folder / "admin.kubeconfig",),
         ),
@@ -221,7 +231,7 @@ def _files(settings: Settings) -> Iterator[tuple[str, str]]:
     )
     yield "egress.yaml", yaml.safe_dump(_egress(settings.sockets / "egress.sock"))
     yield "audit-policy.yaml", yaml.safe_dump(_AUDIT_POLICY)
-    yield "stages.yaml", _stages(settings.pod_ready_seconds)
+    yield "stages.yaml", _stages(settings.pod_ready_seconds, realistic=settings.realistic)
 
 
 def _kubeconfig(settings: Settings, client: str) -> dict[str, Any]:
@@ -263,17 +273,41 @@ _AUDIT_POLICY = {
 }
 
 
-def _stages(pod_ready_seconds: tuple[float, float]) -> str:
-    """Return kwok's stages, with pods getting ready after ``pod_ready_seconds`` (from, to)."""
+def _stages(pod_ready_seconds: tuple[float, float], *, realistic: bool) -> str:
+    """Return kwok's stages, with pods getting ready (or crashing) after ``pod_ready_seconds`` (from, to)."""
     text = Path(__file__).with_name("stages.yaml").read_text(encoding="utf-8")
     stages = {stage["metadata"]["name"]: stage for stage in yaml.safe_load_all(text)}
     accepted = stages["pod-accepted"]["spec"]["delay"]["durationMilliseconds"]
     shortest, longest = (max(0, round(seconds * 1000) - accepted) for seconds in pod_ready_seconds)
-    stages["pod-ready"]["spec"]["delay"] = {
-        "durationMilliseconds": shortest,
-        "jitterDurationMilliseconds": longest,  # the longest delay, not what is added to the shortest
-    }
+    for name, restart in (("pod-ready", _RECOVERS), ("pod-crashes", _BACKS_OFF)):
+        # The jitter is the longest delay, not what is added to the shortest.
+        stages[name]["spec"]["delay"] = {
+            "durationMilliseconds": shortest,
+            "durationFrom": {"jq": {"expression": _delay(restart[0], _DATABASES[0] if realistic else None)}},
+            "jitterDurationMilliseconds": longest,
+            "jitterDurationFrom": {
+                "jq": {"expression": _delay(restart[1], _DATABASES[1] if realistic else None)}
+            },
+        }
+    if realistic:
+        # What a kubelet says meanwhile; a quick rehearsal saves the requests.
+        stages["pod-accepted"]["spec"]["next"]["event"] = {
+            "type": "Normal",
+            "reason": "Pulling",
+            "message": "Pulling image",
+        }
     return yaml.safe_dump_all(stages.values())
+
+
+def _delay(restart: str, database: str | None) -> str:
+    """Return the jq expression of a pod's delay; nothing where the default holds."""
+    late = f'elif .metadata.name | test("^(katib-)?(mysql|postgres)") then "{database}"' if database else ""
+    return f"""
+        if ([.status.containerStatuses[]?.restartCount] | add // 0) > 0 then "{restart}"
+        elif .metadata.annotations["rehearsal.tideflow.dev/pull"] then
+          .metadata.annotations["rehearsal.tideflow.dev/pull"]
+        {late} else empty end
+    """
 
 
 def _write_certificates(pki: Path) -> None:

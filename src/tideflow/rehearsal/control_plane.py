@@ -88,6 +88,7 @@ class ControlPlane:
         token_review_url: str,
         audit_log: Path,
         pod_ready_seconds: tuple[float, float] = (1.0, 4.0),
+        realistic: bool = False,
         stand_ins: bool = True,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -95,7 +96,8 @@ class ControlPlane:
 
         ``binaries`` is the folder of the programs. Tokens are checked by asking ``token_review_url``; each
         request of a user whom its answer puts into the group ``tideflow:platform`` is a line in
-        ``audit_log``. Pods get ready ``pod_ready_seconds`` (from, to) after they are scheduled.
+        ``audit_log``. Pods get ready ``pod_ready_seconds`` (from, to) after they are scheduled; in a
+        ``realistic`` cluster databases are later, and what needs them crashes until then.
 
         The data is kept, and so is the port unless it is somebody else's by now: read `endpoint` again.
         Raises `RehearsalError` when a component fails; what this call started is stopped then.
@@ -117,6 +119,7 @@ class ControlPlane:
                 token_review_url=token_review_url,
                 audit_log=audit_log.absolute(),
                 pod_ready_seconds=pod_ready_seconds,
+                realistic=realistic,
             )
             how = launches(settings)
             wanted = [name for name in NAMES if stand_ins or name != "stand-ins"]

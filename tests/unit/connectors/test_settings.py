@@ -115,6 +115,7 @@ def test_a_version_from_the_command_line_arrives_as_a_number() -> None:
         ("rehearsal_pod_ready_seconds", 3),
         ("rehearsal_pod_ready_seconds", [4, 1]),
         ("rehearsal_speed", 0),
+        ("rehearsal_pace", "leisurely"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_its_setting(setting: str, value: object) -> None:

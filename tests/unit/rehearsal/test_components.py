@@ -43,6 +43,7 @@ def test_asking_again_changes_nothing(settings: Settings) -> None:
     ("change", "restarted"),
     [
         ({"pod_ready_seconds": (8.0, 24.0)}, {"kwok"}),
+        ({"realistic": True}, {"kwok", "stand-ins"}),
         ({"token_review_url": "http://127.0.0.1:2/review"}, {"kube-apiserver"}),
         (
             {"port": 20444},
@@ -80,7 +81,16 @@ def test_pods_get_ready_in_the_seconds_that_are_set(
     """The time in which a pod is accepted, half a second, is part of them."""
     found = stages(dataclasses.replace(settings, pod_ready_seconds=seconds))
     assert found["pod-accepted"]["delay"] == {"durationMilliseconds": 500}
-    assert found["pod-ready"]["delay"] == {
-        "durationMilliseconds": delay[0],
-        "jitterDurationMilliseconds": delay[1],
-    }
+    for stage in ("pod-ready", "pod-crashes"):
+        assert found[stage]["delay"]["durationMilliseconds"] == delay[0]
+        assert found[stage]["delay"]["jitterDurationMilliseconds"] == delay[1]
+
+
+def test_databases_are_late_in_the_realistic_pace_only(settings: Settings) -> None:
+    """By the names of their pods; every other pod takes as long as set."""
+    quick, realistic = (
+        stages(dataclasses.replace(settings, realistic=found))["pod-ready"]["delay"]["durationFrom"]["jq"]
+        for found in (False, True)
+    )
+    assert "mysql" not in quick["expression"]
+    assert 'test("^(katib-)?(mysql|postgres)") then "100s"' in realistic["expression"]

@@ -13,7 +13,7 @@ from tideflow.clients.kubernetes import Kubernetes
 from tideflow.rehearsal import system
 from tideflow.rehearsal.certificates import Authority
 from tideflow.rehearsal.control_plane import ControlPlane
-from tideflow.rehearsal.standins import balancers, issuing, profiles, volumes
+from tideflow.rehearsal.standins import balancers, dependencies, issuing, profiles, volumes
 from tideflow.rehearsal.standins.bundles import bundles
 from tideflow.rehearsal.standins.egress import Egress
 from tideflow.rehearsal.standins.world import Pass, World
@@ -24,7 +24,8 @@ _INJECTOR = Pass("injector", (("", "ConfigMap"),), lambda _: None)
 
 @click.command()
 @click.option("--folder", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
-def main(folder: Path) -> None:
+@click.option("--realistic", is_flag=True, help="Have what needs a database crash until there is one.")
+def main(folder: Path, *, realistic: bool) -> None:
     """Stand in for cloud and controllers until told to end; says so in ``standins.ready`` when it does."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -46,6 +47,7 @@ def main(folder: Path) -> None:
             issuing.WEBHOOK,
             bundles(authority),
             profiles.PROFILES,
+            dependencies.dependencies(realistic=realistic),
             _INJECTOR,
         ],
         ready=(folder / "standins.ready").touch,

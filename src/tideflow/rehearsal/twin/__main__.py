@@ -26,7 +26,7 @@ def main() -> None:
             port=settings["port"],
             token=(folder / "token").read_text(encoding="utf-8").strip(),
             binaries=Path(settings["binaries"]),
-            pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"]),
+            pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"], settings["realistic"]),
         )
     except TideflowError as error:
         sys.exit(str(error))  # the last line of the log, which whoever starts the twin shows
