@@ -19,9 +19,13 @@ _PLATFORM = "ml-platform"
 
 @dataclass(frozen=True)
 class Checkout:
-    """A folder with what users run, and a rehearsal of its own under ``.tideflow``."""
+    """A folder with what users run, and a rehearsal of its own under ``.tideflow``.
+
+    A program that runs for more than ``patience`` seconds is a failure.
+    """
 
     folder: Path
+    patience: float = 600
 
     @classmethod
     def make(cls, folder: Path) -> Checkout:
@@ -39,9 +43,7 @@ class Checkout:
         """The folder of the platform's own files."""
         return self.folder / ".tideflow" / _PLATFORM
 
-    def run(
-        self, *command: str, check: bool = True, timeout: float = 600, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one of our programs, as ``uv run`` would, with nothing of the tester's own settings."""
         clean = {
             name: value
@@ -55,16 +57,14 @@ class Checkout:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=self.patience,
         )
         assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def pyinfra(self, *arguments: str, check: bool = True, timeout: float = 600, **environment: str) -> str:
+    def pyinfra(self, *arguments: str, check: bool = True, **environment: str) -> str:
         """Run deploy files, and return what was printed."""
-        done = self.run(
-            "pyinfra", "-y", "inventory.py", *arguments, check=check, timeout=timeout, **environment
-        )
+        done = self.run("pyinfra", "-y", "inventory.py", *arguments, check=check, **environment)
         return done.stdout + done.stderr
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:

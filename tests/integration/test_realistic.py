@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,13 @@ CLIENT = {
 
 def test_a_slow_start_is_waited_for(tmp_path: Path) -> None:
     """One run of the sample brings everything up, without a refused write and without help."""
-    checkout = Checkout.make(tmp_path)
+    checkout = dataclasses.replace(Checkout.make(tmp_path), patience=3000)
     checkout.platform.mkdir(parents=True)
     (checkout.platform / "sample-base").touch()
     folder = checkout.folder / "vendored" / "sample" / "apps_v1--Deployment"
     (folder / "kubeflow--metadata-grpc-deployment.yaml").write_text(json.dumps(CLIENT))
     try:
-        printed = checkout.pyinfra("deploys/all.py", "--data", "rehearsal_pace=realistic", timeout=3000)
+        printed = checkout.pyinfra("deploys/all.py", "--data", "rehearsal_pace=realistic")
         assert failed(checkout.writes()) == []
         assert checkout.not_running() == []
         assert "ContainerCreating" in printed
