@@ -9,7 +9,7 @@ import pytest
 from tests.integration.proxying import Answer, Pass, Proxy
 from tests.unit.engine.objects import deployment, namespace
 
-from tideflow.engine import evidence
+from tideflow.engine import evidence, telling
 from tideflow.engine.applying import Application
 from tideflow.engine.manifests import load
 from tideflow.engine.waiting import Pods
@@ -239,7 +239,7 @@ def test_logs_that_cannot_be_had_are_left_out(ended: tuple[str, list[Call]], own
     manifests = load([found for found in failing() if found["metadata"]["name"] == "crash"])
     found = evidence.collect(own, manifests, pods)
     assert found.logs == {}
-    assert "CrashLoopBackOff (exit 1" in evidence.lines(manifests[0], found, pods)[0]
+    assert "CrashLoopBackOff (exit 1" in telling.lines(manifests[0], found, pods)[0]
 
 
 def run(own: Kubernetes, objects: list[dict[str, Any]], progress: Callable[[str], None]) -> Summary:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING
 
-from tideflow.engine import capacity, evidence, waiting
+from tideflow.engine import capacity, evidence, telling, waiting
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _evidence(
         if key not in release.observed.written:
             return []
         told = release.observed.status(key).why
-        return [f"    {line}" for line in evidence.lines(manifests[key], found, release.pods, told=told)]
+        return [f"    {line}" for line in telling.lines(manifests[key], found, release.pods, told=told)]
 
     return more
 

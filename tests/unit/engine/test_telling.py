@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.unit.engine.objects import deployment, manifests
 from tests.unit.engine.test_waiting import BACKING_OFF, CRASHED, PODS, container, pod
 
-from tideflow.engine.evidence import MOST_LINES, Evidence, lines, masked
+from tideflow.engine.evidence import Evidence
+from tideflow.engine.telling import MOST_LINES, lines, masked
 from tideflow.engine.waiting import Pods
 from tideflow.engine.watching import Seen
 
