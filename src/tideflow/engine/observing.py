@@ -162,7 +162,7 @@ class Observed:
             return
         self._version[key] = _number(live)
         self._changed.add(key)
-        found_status = readiness.status(key.group, live)
+        found_status = readiness.status(key.group, key.kind, live)
         if self._status.get(key) != found_status:
             self._status[key] = found_status
             self.changed_at = time.monotonic()

@@ -81,6 +81,6 @@ def compare(
             changed.append(key)
             continue
         unchanged.append(key)
-        if is_whole(key.group, key.kind) and not readiness.status(key.group, live).ready:
+        if is_whole(key.group, key.kind) and not readiness.status(key.group, key.kind, live).ready:
             waiting.append(key)
     return Plan(tuple(created), tuple(changed), tuple(unchanged), tuple(kept), tuple(waiting), desired)

@@ -59,8 +59,8 @@ class Status:
 READY = Status(ready=True)
 
 
-def status(group: str, live: Mapping[str, Any]) -> Status:
-    """Return the status of a whole live object of a group; items of a list do not say theirs."""
+def status(group: str, kind: str, live: Mapping[str, Any]) -> Status:
+    """Return the status of a whole live object of a type; items of a list do not say theirs."""
     if live["metadata"].get("deletionTimestamp"):
         return _waiting("is being deleted")
     state = live.get("status") or {}
@@ -72,7 +72,7 @@ def status(group: str, live: Mapping[str, Any]) -> Status:
         return _waiting(_said(reconciling, "is being reconciled"))
     if stalled.get("status") == "True":
         return _failed(f"is stalled: {_said(stalled, 'no reason given')}")
-    rule = _RULES.get((group, live["kind"]))
+    rule = _RULES.get((group, kind))
     if rule is not None:
         return rule(live.get("spec") or {}, state)
     return _by_condition(state, generation)

@@ -144,7 +144,7 @@ def _rolled_out(deployment: Any, *, set_at: str) -> bool | None:
         return None
     if annotations_of(deployment["spec"]["template"]).get(_SET_AT) != set_at:
         return None
-    return True if readiness.status("apps", deployment).ready else None
+    return True if readiness.status("apps", "Deployment", deployment).ready else None
 
 
 def password_shown(target: PlatformConnector) -> str:

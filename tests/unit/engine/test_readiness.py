@@ -40,7 +40,9 @@ def condition(kind: str, value: str = "True", **more: Any) -> list[dict[str, Any
 
 def judged(found: dict[str, Any]) -> Status:
     """Return the status of an object, in the group that its kind is of."""
-    return status(GROUPS.get(found["kind"], ""), found)
+    kind = found["kind"]
+    item = {name: value for name, value in found.items() if name != "kind"}  # lists leave it out
+    return status(GROUPS.get(kind, ""), kind, item)
 
 
 DEPLOYED: dict[str, Any] = {
@@ -348,9 +350,9 @@ def test_the_generation_comes_before_what_an_old_status_says() -> None:
 def test_kinds_of_the_same_name_are_told_apart() -> None:
     """Knative has a Service, and Volcano a Job."""
     service = live("Service", conditions=condition("Ready", "Unknown", reason="RevisionMissing"))
-    assert status("serving.knative.dev", service).why == "RevisionMissing"
-    assert status("batch.volcano.sh", live("Job")).ready
-    assert not status("batch", live("Job")).ready
+    assert status("serving.knative.dev", "Service", service).why == "RevisionMissing"
+    assert status("batch.volcano.sh", "Job", live("Job")).ready
+    assert not status("batch", "Job", live("Job")).ready
 
 
 def test_whose_readiness_is_looked_at() -> None:

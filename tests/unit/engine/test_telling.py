@@ -26,7 +26,7 @@ def pods(*found: dict[str, Any]) -> Pods:
     return seen
 
 
-def event(kind: str, name: str, reason: str, message: str, *, at: int = 0, count: int = 1) -> dict[str, Any]:
+def event(kind: str, name: str, reason: str, message: str, *, at: int = 0, count: int = 1) -> Any:
     """Return a warning about an object, of the ``at``-th minute."""
     return {
         "metadata": {"name": "x"},
@@ -38,7 +38,7 @@ def event(kind: str, name: str, reason: str, message: str, *, at: int = 0, count
     }
 
 
-def claim(name: str, phase: str = "Pending", **spec: Any) -> dict[str, Any]:
+def claim(name: str, phase: str = "Pending", **spec: Any) -> Any:
     """Return a claim."""
     return {"metadata": {"name": name, "namespace": "a"}, "spec": spec, "status": {"phase": phase}}
 
