@@ -12,7 +12,7 @@ from tests.integration.proxying import Answer, Cut, Pass, Proxy, refusal
 from tests.unit.engine.objects import config_map, deployment, namespace
 
 from tideflow.engine import watching
-from tideflow.engine.applying import Application
+from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
 from tideflow.engine.watching import Listed, Seen, Watching
 
@@ -250,7 +250,7 @@ def test_a_slow_re_read_finds_what_no_watch_told(watched: Watched, monkeypatch: 
 
 
 def test_what_is_deleted_while_watches_are_down_is_not_called_ready(plane: Plane) -> None:
-    """A run notices after the list that it is gone, says so, and ends well once it is back."""
+    """A run notices after the list that it is gone, makes it again, and says so."""
     space = "watching-gone"
     own = plane.client()
     room = {"cpu": "4", "memory": "8Gi", "pods": "110"}
@@ -277,27 +277,31 @@ def test_what_is_deleted_while_watches_are_down_is_not_called_ready(plane: Plane
                 return Answer(410, refusal(410, "Expired"))
         return Pass()
 
-    cut, answered, noticed = threading.Event(), threading.Event(), threading.Event()
+    cut, answered, again = threading.Event(), threading.Event(), threading.Event()
 
     def progress(line: str) -> None:
-        """Cut, delete, and bring back, as the run goes on."""
-        if "was deleted by somebody" in line and not noticed.is_set():
-            noticed.set()
-            own.post(path, deployment("gone", space))
-            own.patch("/api/v1/nodes/watching", {"metadata": {"labels": {"free": "yes"}}})
-        elif f"{space}/gone" not in line and f"{space}/held" in line and not cut.is_set():
+        """Cut and delete once it is ready; let the other go on once it is back."""
+        if not cut.is_set() and f"{space}/gone" not in line and f"{space}/held" in line:
             cut.set()
             proxy.cut_streams(lambda call: call.path == "/apis/apps/v1/deployments")
             own.delete(f"{path}/gone")
             expired.set()
+        elif cut.is_set() and not again.is_set():
+            there = [found["metadata"]["name"] for found in own.get(path)["items"]]
+            if "gone" in there:
+                again.set()
+                own.patch("/api/v1/nodes/watching", {"metadata": {"labels": {"free": "yes"}}})
 
     with Proxy.before(plane.control_plane, decide) as proxy:
         cluster = proxy.client()
-        applying = Application(cluster, set_name="watching", manifests=load(objects), timeout=90)
+        applying = Application(
+            cluster, set_name="watching", manifests=load(objects), options=Options(timeout=90)
+        )
         summary = applying.run(applying.plan(), progress=progress)
         cluster.close()
-    assert noticed.is_set()
-    assert summary.created == 3
+    assert again.is_set()
+    assert summary.notes == (f"Deployment {space}/gone was deleted by somebody meanwhile, and is made again",)
     own.delete(f"/api/v1/namespaces/{space}")
+    eventually(lambda: own.get(f"/api/v1/namespaces/{space}/pods")["items"], lambda pods: not pods)
     own.delete("/api/v1/nodes/watching")
     own.close()

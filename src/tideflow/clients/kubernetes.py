@@ -6,7 +6,6 @@ time than the server takes to answer (kubernetes-client/python#1921), are left a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +19,7 @@ from kubernetes import config as upstream_config
 from tideflow import __version__
 from tideflow.clients.refusals import refusal
 from tideflow.clients.resources import DISCOVERY, Resources, from_discovery
+from tideflow.clients.streams import Watch, decoded
 from tideflow.errors import KubernetesError, SettingError
 
 if TYPE_CHECKING:
@@ -128,15 +128,15 @@ class Kubernetes:
         response = self._send(
             method, path, query=query, body=body, content_type=content_type, accept=accept, timeout=timeout
         )
-        return _decoded(response.data, f"{method} {path}")
+        return decoded(response.data, f"{method} {path}")
 
     def get(self, path: str, *, query: Mapping[str, str] | None = None, accept: str = JSON) -> Any:
         """Return the object, or whatever else is at the path."""
         return self.request("GET", path, query=query, accept=accept)
 
     def text(self, path: str, *, query: Mapping[str, str] | None = None, timeout: float = _TIMEOUT) -> str:
-        """Return the text at the path, such as a log."""
-        response = self._send("GET", path, query=query, accept="*/*", timeout=timeout)
+        """Return the text at the path, such as a log; a refusal is final, for its node may be gone."""
+        response = self._send("GET", path, query=query, accept="*/*", timeout=timeout, retries=False)
         return response.data.decode(errors="replace")
 
     def post(self, path: str, body: Any, *, query: Mapping[str, str] | None = None) -> Any:
@@ -248,6 +248,7 @@ class Kubernetes:
         accept: str = JSON,
         timeout: float,
         stream: bool = False,
+        retries: bool = True,
     ) -> urllib3.BaseHTTPResponse:
         """Return the answer if it is a success."""
         headers = {"accept": accept, "user-agent": USER_AGENT}
@@ -264,7 +265,7 @@ class Kubernetes:
                 body=data,
                 headers={**headers, **credentials},
                 timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=timeout),
-                retries=False if stream else _READS,
+                retries=_READS if retries and not stream else False,
                 preload_content=not stream,
             )
 
@@ -328,68 +329,3 @@ def _configuration(path: Path, context: str | None) -> upstream.Configuration:
             hint=f"check it with: kubectl --kubeconfig {path} config get-contexts",
         ) from None
     return configuration
-
-
-class Watch:
-    """One open watch: iterate over its events, each ``{"type": …, "object": …}``.
-
-    Iterating ends when the server or ``close`` ends it, and raises ``KubernetesError`` for an event of type
-    ``ERROR`` (status 410: list again) or a broken connection.
-    """
-
-    def __init__(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
-        self._response = response
-        self._path = path
-        self._closed = False
-        self._reading = False
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield the events as they come."""
-        rest = b""
-        self._reading = True
-        try:
-            for chunk in self._response.stream(65536):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        yield self._event(line)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
-            # close() pulls the socket from under a read in another thread, which may then fail in any of
-            # these ways.
-            if not self._closed:
-                raise KubernetesError(
-                    f"the watch of {self._path} broke: {type(error).__name__}", reason="Unreachable"
-                ) from None
-        finally:
-            self._closed = True
-            self._response.close()
-
-    def close(self) -> None:
-        """End the watch, from this thread or another."""
-        if self._closed:
-            return
-        self._closed = True
-        if not self._reading:
-            self._response.close()
-            return
-        # The thread that reads closes the response: closing it here would wait for its read to return.
-        with contextlib.suppress(RuntimeError, ValueError, OSError):  # when it has ended by itself
-            self._response.shutdown()
-
-    def _event(self, line: bytes) -> dict[str, Any]:
-        event: dict[str, Any] = _decoded(line, f"the watch of {self._path}")
-        if event.get("type") == "ERROR":
-            status = event.get("object") or {}
-            raise KubernetesError(
-                f"the watch of {self._path} ended: {status.get('message', 'no reason given')}",
-                status=int(status.get("code") or 0),
-                reason=str(status.get("reason") or ""),
-            )
-        return event
-
-
-def _decoded(data: bytes, what: str) -> Any:
-    try:
-        return json.loads(data) if data else None
-    except ValueError:
-        raise KubernetesError(f"the answer to {what} is not JSON", reason="Unreadable") from None

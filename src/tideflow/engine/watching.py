@@ -20,8 +20,9 @@ from tideflow.errors import KubernetesError
 if TYPE_CHECKING:
     from queue import Queue
 
-    from tideflow.clients.kubernetes import Kubernetes, Watch
+    from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource
+    from tideflow.clients.streams import Watch
 
 _LENGTH = 240  # seconds until the server is to end a watch, and the next one begins
 _SILENCE = 120.0  # seconds; a live server sends a bookmark at least every 75
