@@ -137,7 +137,10 @@ def own(plane: Plane) -> Iterator[Kubernetes]:
         if found["metadata"]["name"].startswith(SPACE):
             client.delete(f"/api/v1/namespaces/{found['metadata']['name']}")
     # While there is a node, so that other tests find none of these pods.
-    eventually(lambda: client.get("/api/v1/pods")["items"], lambda pods: not pods)
+    eventually(
+        lambda: client.get("/api/v1/pods")["items"],
+        lambda pods: not any(pod["metadata"]["namespace"].startswith(SPACE) for pod in pods),
+    )
     client.delete("/api/v1/nodes/failures")
     client.close()
 
@@ -210,6 +213,19 @@ def test_a_run_that_gives_up_tells_why(ended: tuple[str, list[Call]], what: str,
         assert each in "\n".join(text)
 
 
+def test_pods_that_fail_have_the_events_of_a_kubelet(ended: tuple[str, list[Call]], own: Kubernetes) -> None:
+    """So that whoever looks with kubectl sees what a real cluster would show."""
+    assert ended
+    told = {
+        (event["involvedObject"]["name"].partition("-")[0], event["reason"], event["message"])
+        for event in own.get(f"/api/v1/namespaces/{SPACE}/events")["items"]
+        if event["involvedObject"]["kind"] == "Pod" and event["type"] == "Warning"
+    }
+    back_off = "Back-off restarting failed container"
+    assert {("crash", "BackOff", back_off), ("oom", "BackOff", back_off)} <= told
+    assert ("image", "Failed", "Error: ImagePullBackOff") in told
+
+
 def test_it_says_how_many_nodes_would_do(ended: tuple[str, list[Call]]) -> None:
     """Where memory is short."""
     assert "There are 1 nodes of s-4vcpu-8gb; 2 would hold everything: set node_count" in ended[0]
@@ -279,8 +295,7 @@ def test_what_fails_is_waited_for_and_recovers_by_itself(own: Kubernetes) -> Non
 
 def test_clients_of_a_late_database_crash_until_it_is_there(own: Kubernetes) -> None:
     """The stand-in lets them go on then, and the run with them."""
-    space = "recovers-database"
-    request.addfinalizer(lambda: own.delete(f"/api/v1/namespaces/{space}"))
+    space = "failures-database"
     world = World(own)
     running = threading.Event()
     thread = threading.Thread(
