@@ -169,6 +169,8 @@ class Observed:
 
     def _see_gone(self, key: Key, version: int) -> None:
         self._webhooks.pop(key, None)
+        if key not in self._manifests:
+            return
         self._status[key] = GONE
         self._version[key] = version
         self._changed.add(key)

@@ -159,9 +159,9 @@ class Release:
             while True:
                 if isinstance(news, _Wrote):
                     self._wrote(news)
-                elif news.resource.kind == "Pod":
-                    self.pods.see(news)
                 else:
+                    if news.resource.kind == "Pod":
+                        self.pods.see(news)
                     self.observed.see(news)
                 news = self._queue.get_nowait()
         except Empty:
