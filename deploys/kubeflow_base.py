@@ -1,14 +1,13 @@
 """The vendored Kubeflow base: hundreds of objects, each written as soon as what it needs is there."""
 
-from tideflow.operations import kubeflow
+from tideflow.operations import bases, kubeflow
 from tideflow.operations.running import BASE, promise, require_cluster, settings
 
 require_cluster()
 
 kubeflow.base(
     name="Kubeflow base",
-    source=kubeflow.source(),
-    email=settings().email,
+    base=bases.base(),
     timeout=settings().timeout_seconds,
 )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
-from tests.integration.deploying import Checkout, failed, written
+from tests.integration.deploying import PROJECT, Checkout, failed, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,32 @@ def test_it_ends_with_what_a_person_wants_next(sample: tuple[Checkout, str]) -> 
     for wanted in ("user@example.com", password, str(checkout.platform / "kubeconfig"), "make stop"):
         assert wanted in printed
     assert bcrypt.checkpw(password.encode(), live_hash(checkout))
+
+
+@pytest.mark.parametrize(
+    ("secret", "keys"),
+    [
+        ("auth/dex-oidc-client", {"OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"}),
+        ("kubeflow/mysql-secret", {"username", "password"}),
+        ("kubeflow/katib-mysql-secrets", {"MYSQL_ROOT_PASSWORD"}),
+        ("kubeflow/mlpipeline-minio-artifact", {"accesskey", "secretkey"}),
+    ],
+)
+def test_every_credential_has_a_value_that_is_not_the_shipped_one(
+    sample: tuple[Checkout, str], secret: str, keys: set[str]
+) -> None:
+    """Generated, and long enough to be one."""
+    checkout, _ = sample
+    namespace, _, name = secret.partition("/")
+    live = checkout.get("secret", "-n", namespace, name)
+    assert live["data"].keys() == keys
+    shipped = next((PROJECT / "vendored/sample/core_v1--Secret").glob(f"{namespace}--{name}.yaml"))
+    for key, value in live["data"].items():
+        if key not in {"OIDC_CLIENT_ID", "username"}:
+            text = base64.b64decode(value).decode()
+            assert len(text) >= 20
+            assert text not in shipped.read_text()
+            assert value not in shipped.read_text()
 
 
 def test_each_object_is_written_once(sample: tuple[Checkout, str]) -> None:

@@ -26,7 +26,8 @@ PLACEHOLDER_EMAIL = "user@example.com"
 REHEARSAL_HOSTNAME = "kubeflow.localhost"
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})+", re.ASCII)
+# A last label of digits makes it an IP address, which no Ingress takes.
+_HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.(?!\d+\Z){_LABEL}", re.ASCII)
 # As narrow as what a Profile's owner, Dex and a Kubernetes label value can all live with.
 _EMAIL = re.compile(rf"[A-Za-z0-9._%+-]{{1,64}}@{_LABEL}(\.{_LABEL})+", re.ASCII | re.IGNORECASE)
 # DigitalOcean's own rule for the name of a cluster; it becomes part of the nodes' names.
@@ -62,7 +63,7 @@ class Settings:
     @classmethod
     def read(cls, data: Data, *, rehearsal: bool) -> Settings:
         """Return the settings; raises ``SettingError`` for the first unusable one."""
-        hostname = _text(data, "hostname")
+        hostname = _text(data, "hostname").lower()
         if rehearsal and hostname == PLACEHOLDER_HOSTNAME:
             hostname = REHEARSAL_HOSTNAME
         if not _HOSTNAME.fullmatch(hostname):
@@ -83,7 +84,7 @@ class Settings:
         return cls(
             region=_text(data, "region"),
             kubernetes_version=version,
-            node_count=int(_number(data, "node_count", least=1, most=512)),
+            node_count=_whole(data, "node_count", least=1, most=512),
             node_size=_text(data, "node_size"),
             hostname=hostname,
             email=email,
@@ -143,6 +144,13 @@ def _number(data: Data, name: str, *, least: float, most: float) -> float:
             f"the setting {name} is {value!r}, not a number from {least:g} to {most:g}", hint=_WHERE
         )
     return value
+
+
+def _whole(data: Data, name: str, *, least: int, most: int) -> int:
+    value = _number(data, name, least=least, most=most)
+    if value != int(value):
+        raise SettingError(f"the setting {name} is {value!r}, not a whole number", hint=_WHERE)
+    return int(value)
 
 
 def _flag(data: Data, name: str) -> bool:

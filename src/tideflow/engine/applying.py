@@ -18,7 +18,7 @@ from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
 from tideflow.errors import ApplyError, ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource, Resources
@@ -67,6 +67,15 @@ class Application:
         self._recorded: dict[Key, Any] = {}
         self._needs: dict[Key, frozenset[graph.Need]] = {}
 
+    def check(self, *, namespaces: Collection[str]) -> None:
+        """Raise ``GraphError`` or ``ManifestError`` for what a new cluster could not take.
+
+        ``namespaces`` are those that it will have; nothing is asked of any cluster.
+        """
+        _refuse_undefined(self._manifests)
+        world = World({name: {} for name in namespaces}, (), {})
+        graph.needs(self._manifests, world, self._gates)
+
     def plan(self, *, foreseen: bool = False) -> Plan:
         """Return what a run would do; only reads.
 
@@ -88,7 +97,10 @@ class Application:
             + self._snapshot.of_type(*snapshot.HPA)
         )
         self._manifests = [
-            dataclasses.replace(manifest, body=yielded(manifest, scaled)) for manifest in self._manifests
+            manifest  # created whole, once, and never compared
+            if manifest.key in self._options.create_once
+            else dataclasses.replace(manifest, body=yielded(manifest, scaled))
+            for manifest in self._manifests
         ]
         self._records = Records(self._cluster, self._set)
         self._recorded = dict(self._records.read())

@@ -21,6 +21,7 @@ from tideflow.operations.running import (
     announce,
     change,
     executing,
+    is_dry,
     operation,
     platform,
     promised,
@@ -56,6 +57,8 @@ def chosen_password() -> Password | None:
     passwords.from_environment()  # what will not do is refused now, even if it is not needed
     if not anew and annotations_of(shown(PASSWORDS)).get(ORIGIN) == "chosen":
         return None
+    if is_dry():
+        return passwords.UNASKED
     return passwords.ask(
         settings().email, rehearsal_file=passwords_file(target) if target.rehearsal else None, anew=anew
     )

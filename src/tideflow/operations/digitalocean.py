@@ -92,6 +92,11 @@ def _check(options: Options, *, region: str, version: str, size: str) -> None:
             )
 
 
+def _is_of(slug: str, version: str) -> bool:
+    """Tell whether DigitalOcean's slug, such as ``1.34.1-do.0``, is of a minor, a patch, or is that slug."""
+    return slug == version or slug.startswith((f"{version}.", f"{version}-"))
+
+
 def _versions(options: Options) -> list[str]:
     """Return what may be asked for: minors, patches, and DigitalOcean's own slugs of them."""
     slugs = [offer.slug for offer in options.versions]
@@ -110,7 +115,7 @@ def _create(
     count: int,
     timeout: float,
 ) -> None:
-    newest = next(offer.slug for offer in api.options().versions if offer.slug.startswith(version))
+    newest = next(offer.slug for offer in api.options().versions if _is_of(offer.slug, version))
     api.create_cluster(
         name=target.platform, region=region, version=newest, size=size, count=count, tags=["tideflow"]
     )
@@ -120,7 +125,7 @@ def _create(
 def _note_differences(found: ClusterInfo, *, version: str, size: str, count: int) -> None:
     """Say which settings are not true of a cluster that exists, since nothing is done about them."""
     for setting, wanted, there, same in (
-        ("kubernetes_version", version, found["version"], found["version"].startswith(version)),
+        ("kubernetes_version", version, found["version"], _is_of(found["version"], version)),
         ("node_size", size, ", ".join(found["sizes"]), found["sizes"] == [size]),
         ("node_count", count, found["nodes"], count >= found["nodes"]),
     ):

@@ -54,13 +54,21 @@ class Password:
             return False
 
 
+UNASKED = Password("")
+"""Stands for a password that a run which changes nothing does not ask for."""
+
+
 def checked(text: str) -> Password:
     """Return the password, or raise ``SettingError`` that says what is wrong with it, without showing it."""
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:  # from bytes of the environment that are no UTF-8
+        raise SettingError("the password is not UTF-8 text", hint="choose another") from None
     if not text.strip():
         problem = "is empty"
     elif len(text) < _SHORTEST:
         problem = f"has fewer than {_SHORTEST} characters"
-    elif len(text.encode()) > _LONGEST:
+    elif length > _LONGEST:
         problem = f"is longer than {_LONGEST} bytes, of which bcrypt would not see the rest"
     elif text.lower() in _KNOWN or len(set(text)) == 1:
         problem = "is one that everybody tries first"

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import click
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand
 from pyinfra.api.operation import operation as pyinfra_operation
@@ -94,6 +95,12 @@ def _fail(state: State, host: Host, error: TideflowError) -> bool:  # noqa: ARG0
 def _report(host: Host, error: TideflowError) -> None:
     for line in str(error).splitlines():
         host.log_styled(line, fg="red", log_func=logger.error)
+
+
+def is_dry() -> bool:
+    """Tell whether the run only says what it would do."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("dry"))
 
 
 def executing() -> bool:

@@ -1,0 +1,118 @@
+"""The base to deploy, read and checked while the deploy file is loaded: before anything is made or billed.
+
+pyinfra runs an operation's generator beforehand only where somebody is shown a plan. With ``-y`` it does not,
+and a defect in a manifest would be found when the cluster is there already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyinfra import host
+
+from tideflow.engine.applying import Application, StatedGate
+from tideflow.engine.manifests import load
+from tideflow.errors import SettingError, VendoringError
+from tideflow.operations.credentials import Credentials
+from tideflow.operations.running import is_dry, platform, refusing, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tideflow.engine.manifests import Manifest
+    from tideflow.vendoring.pins import Pins, Release
+
+SET = "kubeflow-base"
+PINS = Path("vendored/kubeflow.toml")
+VENDORED = Path("vendored/kubeflow")
+SAMPLE = Path("vendored/sample")
+
+_SYSTEM = ("default", "kube-node-lease", "kube-public", "kube-system")  # what every cluster has
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Base:
+    """The objects of a base, patched for the settings; its create-once credentials, and stated gates."""
+
+    manifests: Sequence[Manifest]
+    credentials: Credentials
+    gates: Sequence[StatedGate]
+
+
+@refusing
+def base() -> Base:
+    """Return the vendored base; a rehearsal vendors it, or makes do with the sample where it cannot.
+
+    Ends the run for what could not be applied, for what is half-written, for a release that does not run on
+    the version of Kubernetes that is asked for, and on a real platform that has nothing vendored.
+    """
+    from tideflow.vendoring import pins  # noqa: PLC0415 - pydantic is slow to import
+
+    pinned = pins.read(PINS)
+    release = _release()
+    if release is None:
+        # The sample is of no release: about it there is what is stated for all of them.
+        return _read(SAMPLE, pinned)
+    stated = pinned.release(release)
+    if platform().digitalocean is not None:
+        _check_version(stated, settings().kubernetes_version)
+    return _read(VENDORED, stated)
+
+
+def _release() -> str | None:
+    """Return which release is vendored, None if the sample has to do."""
+    from tideflow.vendoring.tree import vendored  # noqa: PLC0415 - pydantic is slow to import
+
+    found = vendored(VENDORED)
+    if found is not None:
+        return found.release
+    target = platform()
+    if not target.rehearsal:
+        raise VendoringError(f"there is nothing in {VENDORED} yet", hint="run first: make vendor")
+    in_vain = target.folder / "sample-base"
+    if not in_vain.exists() and not is_dry():
+        from tideflow.vendoring.fetching import UnreachableError  # noqa: PLC0415 - the same
+        from tideflow.vendoring.vendor import vendor  # noqa: PLC0415 - the same
+
+        try:
+            host.log(vendor(VENDORED.parent, progress=host.log))
+        except UnreachableError as error:
+            host.log(f"Kubeflow's manifests cannot be fetched: {error.message}")
+            in_vain.touch()  # so that the next run does not try in vain again
+        else:
+            return _release()
+    host.log(
+        f"rehearsing with the small sample base in {SAMPLE} instead of Kubeflow; for the whole: make vendor"
+    )
+    return None
+
+
+def _check_version(release: Release, version: str) -> None:
+    """Raise ``SettingError`` if the release does not run on that version of Kubernetes."""
+    if ".".join(version.split(".")[:2]) not in release.kubernetes:
+        raise SettingError(
+            f"Kubeflow {release.name} does not run on Kubernetes {version}",
+            hint=f"set kubernetes_version to one of: {', '.join(release.kubernetes)}",
+        )
+
+
+def _read(folder: Path, stated: Pins | Release) -> Base:
+    from tideflow.vendoring.patching import patched  # noqa: PLC0415 - pydantic is slow to import
+
+    manifests = load(folder, cache=platform().folder / "cache")
+    bodies = patched([manifest.body for manifest in manifests], stated.patches, {"email": settings().email})
+    manifests = [
+        dataclasses.replace(manifest, body=body) for manifest, body in zip(manifests, bodies, strict=True)
+    ]
+    gates = [
+        StatedGate(
+            injected_by=gate.injected_by,
+            after=next(manifest.key for manifest in manifests if gate.after.matches(manifest.body)),
+            reason=gate.reason,
+        )
+        for gate in stated.gates
+    ]
+    Application(None, set_name=SET, manifests=manifests, gates=gates).check(namespaces=_SYSTEM)
+    return Base(manifests, Credentials(manifests, stated.credentials), gates)
