@@ -72,6 +72,8 @@ def test_a_step_alone_says_what_to_run_first(checkout: Checkout, step: str) -> N
     ("arguments", "environment", "expected"),
     [
         (["--data", "hostname=a_b"], {}, "which is not a DNS name"),
+        (["--data", "hostname=192.0.2.1"], {}, "which is not a DNS name"),
+        (["--data", "node_count=2.5"], {}, "not a whole number"),
         (["--data", "region=moon1"], {}, "offers no region 'moon1'"),
         (["--data", "node_size=s-huge"], {}, "offers no node_size 's-huge'"),
         (["--data", 'kubernetes_version="1.19"'], {}, "offers no kubernetes_version '1.19'"),
@@ -79,6 +81,7 @@ def test_a_step_alone_says_what_to_run_first(checkout: Checkout, step: str) -> N
         ([], {"TIDEFLOW_PLATFORM": "Not A Name"}, "cannot be the name of a cluster"),
         ([], {"TIDEFLOW_PLATFORM": "../../escape"}, "cannot be the name of a cluster"),
         ([], {"TIDEFLOW_PASSWORD": ""}, "the password is empty"),
+        ([], {"TIDEFLOW_PASSWORD": "\udcff\udcfeabcdefgh"}, "the password is not UTF-8 text"),
         ([], {"TIDEFLOW_PASSWORD": "x"}, "the password has fewer than 8 characters"),
     ],
 )
@@ -97,6 +100,45 @@ def test_bad_input_is_one_line_and_makes_nothing(
     assert clusters(checkout) == []
     assert [found.name for found in checkout.platform.parent.iterdir()] == ["ml-platform"]
     assert not (checkout.folder.parent / "escape").exists()
+
+
+BAD_MANIFESTS = {
+    "a: [b": "line 1: this is not YAML",
+    "{apiVersion: v1, metadata: {name: x}}": "bad.yaml has no kind",
+    "{apiVersion: v1, kind: ConfigMap, metadata: {}}": "has no name",
+    "{apiVersion: v1, kind: Namespace, metadata: {name: auth}}": "Namespace auth is there twice",
+    "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: nowhere}}": (
+        "ConfigMap nowhere/x is in the namespace nowhere, which is not there and which nobody makes"
+    ),
+    "{apiVersion: example.org/v1, kind: Thing, metadata: {name: x}}": (
+        "Thing x is of a type that nobody defines: example.org/v1 Thing"
+    ),
+    "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: x}}": (
+        "CustomResourceDefinition x in vendored/sample/bad.yaml lacks spec"
+    ),
+    "{apiVersion: apps/v1, kind: Deployment, metadata: {name: x, namespace: auth}, "
+    "spec: {template: {spec: {containers: [foo]}}}}": (
+        "Deployment auth/x in vendored/sample/bad.yaml has a text where spec.template.spec.containers[0] "
+        "should be a mapping"
+    ),
+}
+
+
+@pytest.mark.parametrize("manifest", BAD_MANIFESTS)
+def test_a_bad_manifest_is_refused_before_there_is_a_cluster(checkout: Checkout, manifest: str) -> None:
+    """With ``-y`` too, where pyinfra plans nothing beforehand: a cluster costs money."""
+    bad = checkout.folder / "vendored" / "sample" / "bad.yaml"
+    bad.write_text(manifest)
+    try:
+        done = checkout.run("pyinfra", "-y", "inventory.py", "deploys/all.py", check=False)
+    finally:
+        bad.unlink()
+    printed = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert sum(BAD_MANIFESTS[manifest] in line for line in printed.splitlines()) == 1, printed
+    assert "bad.yaml" in printed
+    assert "Traceback" not in printed
+    assert clusters(checkout) == []
 
 
 def test_in_a_folder_that_is_not_the_projects_nothing_is_started(checkout: Checkout) -> None:
