@@ -210,6 +210,11 @@ def test_pods_without_a_place_end_with_the_number_of_nodes(cluster: Kubernetes, 
     [
         ([config_map("c", "nowhere")], GraphError, "ConfigMap nowhere/c is in the namespace nowhere"),
         (
+            [config_map("c", "default"), config_map("c", "")],
+            ManifestError,
+            "ConfigMap default/c is there twice, once without its namespace",
+        ),
+        (
             [custom("Unknown", "u", "default")],
             ManifestError,
             "Unknown default/u is of a type that nobody defines",

@@ -103,9 +103,9 @@ def test_bad_input_is_one_line_and_makes_nothing(
 
 
 BAD_MANIFESTS = {
-    "a: [b": "line 1: this is not YAML",
-    "{apiVersion: v1, metadata: {name: x}}": "bad.yaml has no kind",
-    "{apiVersion: v1, kind: ConfigMap, metadata: {}}": "has no name",
+    "a: [b": "this is not YAML",
+    "{apiVersion: v1, metadata: {name: x}}": "bad.yaml holds an object without kind",
+    "{apiVersion: v1, kind: ConfigMap, metadata: {}}": "holds a ConfigMap without metadata.name",
     "{apiVersion: v1, kind: Namespace, metadata: {name: auth}}": "Namespace auth is there twice",
     "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: nowhere}}": (
         "ConfigMap nowhere/x is in the namespace nowhere, which is not there and which nobody makes"

@@ -90,7 +90,13 @@ class Application:
         resources = self._cluster.resources()
         definitions = _definitions(self._manifests)
         self._manifests = [_placed(manifest, resources, definitions) for manifest in self._manifests]
-        wanted = {manifest.key for manifest in self._manifests}
+        wanted = set()
+        for manifest in self._manifests:
+            if manifest.key in wanted:
+                raise ManifestError(
+                    f"{manifest.key} is there twice, once without its namespace", hint="remove one of them"
+                )
+            wanted.add(manifest.key)
         self._snapshot = snapshot.read(self._cluster, self._types(resources), wanted)
         scaled = scale_targets(
             [manifest.body for manifest in self._manifests if manifest.key.kind == snapshot.HPA[1]]
@@ -226,9 +232,10 @@ def _refuse_undefined(manifests: Sequence[Manifest]) -> None:
 
 
 def _undefined(manifest: Manifest) -> ManifestError:
+    custom = readiness.is_custom(manifest.key.group)
     return ManifestError(
         f"{manifest.key} is of a type that nobody defines: {manifest.body['apiVersion']} {manifest.key.kind}",
-        hint=f"add its CustomResourceDefinition, or correct {manifest.origin}",
+        hint=f"{'add its CustomResourceDefinition, or ' if custom else ''}correct {manifest.origin}",
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tideflow.engine import shapes
 from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -154,7 +155,9 @@ def _manifests(document: Any, origin: str) -> Iterator[Manifest]:
         raise ManifestError(f"{origin} holds a {kind} without metadata.name")
     group, _, version = api_version.rpartition("/")
     namespace = metadata.get("namespace") or ""
-    yield Manifest(Key(group, kind, namespace, name), version, _cleaned(document, origin), origin)
+    manifest = Manifest(Key(group, kind, namespace, name), version, _cleaned(document, origin), origin)
+    shapes.check(manifest)
+    yield manifest
 
 
 def _cleaned(document: dict[str, Any], origin: str) -> dict[str, Any]:

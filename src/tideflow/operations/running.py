@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand
+from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operation import operation as pyinfra_operation
 
 from tideflow.connectors.inventory import PLATFORM
@@ -64,6 +66,12 @@ def operation(function: Callable[P, Generator[FunctionCommand]]) -> PyinfraOpera
             # Raised here, it would end the run of all platforms with a traceback; a command that fails ends
             # this one's.
             yield FunctionCommand(_fail, (error,), {})
+        except PyinfraError:
+            raise
+        except Exception as error:
+            if not host.state.is_executing:
+                raise refuse(host, _defect(error)) from None
+            yield FunctionCommand(_fail, (_defect(error),), {})
 
     return pyinfra_operation()(guarded)
 
@@ -81,10 +89,29 @@ def _perform(state: State, host: Host, work: Callable[[LiveLine], object]) -> bo
         live.close()
         _report(host, error)
         return False
+    except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
+        live.close()
+        _report(host, _defect(error))
+        return False
     finally:
         live.close()
         platform_of(host).forget()
     return True
+
+
+def _defect(error: Exception) -> TideflowError:
+    """Return the error that tells of an exception which nobody expected.
+
+    Its text is left out, since it may quote anything; so is the rest of the traceback, but with ``--debug``.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    logger.debug("".join(traceback.format_list(frames)))
+    ours = [frame for frame in frames if "tideflow" in Path(frame.filename).parts] or frames
+    where = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
+    return TideflowError(
+        f"Tideflow has a defect: {type(error).__name__} in {where}",
+        hint="please report it, with what --debug prints",
+    )
 
 
 def _fail(state: State, host: Host, error: TideflowError) -> bool:  # noqa: ARG001 - pyinfra's form
@@ -148,6 +175,10 @@ def refusing(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except TideflowError as error:
             raise refuse(host, error) from error
+        except PyinfraError:
+            raise
+        except Exception as error:
+            raise refuse(host, _defect(error)) from None
 
     return guarded
 

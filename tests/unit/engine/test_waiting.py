@@ -105,7 +105,12 @@ def test_pods_are_told_by_what_their_workload_selects() -> None:
     del job["spec"]["selector"]
     controller |= {"apiVersion": "v1", "kind": "ReplicationController"}
     controller["spec"]["selector"] = {"app": "rc"}
-    bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "namespace": "a"}, "spec": {}}
+    bare = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "bare", "namespace": "a"},
+        "spec": {"containers": [{"name": "main"}]},
+    }
     pods = Pods()
     for name, labels in (
         ("d-1", {"app": "d"}),
