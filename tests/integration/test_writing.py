@@ -237,3 +237,17 @@ def test_what_somebody_deletes_while_the_run_goes_on_is_made_again(
     assert summary.notes == (f"Deployment {space}/d was deleted by somebody meanwhile, and is made again",)
     assert cluster.get(path)["metadata"]["uid"] != deleted[0]
     assert not apply(cluster, objects).writes
+
+
+def test_an_object_larger_than_an_annotation_may_be_is_applied_and_adopted(
+    plane: Plane, cluster: Kubernetes, space: str
+) -> None:
+    """Nothing keeps a copy of it in an annotation, which may have 262,144 bytes."""
+    large = config_map("c", space, x="x" * 600_000)
+    objects = [namespace(space), large]
+    apply(cluster, objects)
+    assert not apply(cluster, objects).writes
+    other = config_map("other", space, x="x" * 600_000)
+    kubectl(plane, [other], "--server-side")
+    apply(cluster, [*objects, other])
+    assert not apply(cluster, [*objects, other]).writes

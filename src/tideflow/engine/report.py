@@ -103,7 +103,10 @@ def _room(
     size = (nodes[0]["metadata"].get("labels") or {}).get("node.kubernetes.io/instance-type", "this size")
     there = f"There are {len(nodes)} nodes of {size}"
     for name, room in packing.misfits.items():
-        yield f"{name} asks for {room}; an empty node of {size} has {packing.empty}: it takes a cluster of larger nodes"
+        yield (
+            f"{name} asks for {room}; an empty node of {size} has {packing.empty}: "
+            "it takes a cluster of larger nodes"
+        )
     if packing.nodes > len(nodes):
         # What an injector would add to pods that are not written yet is not known.
         number = f"at least {packing.nodes}" if unwritten else str(packing.nodes)

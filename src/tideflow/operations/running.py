@@ -68,7 +68,7 @@ def operation(function: Callable[P, Generator[FunctionCommand]]) -> PyinfraOpera
             yield FunctionCommand(_fail, (error,), {})
         except PyinfraError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
             if not host.state.is_executing:
                 raise refuse(host, _defect(error)) from None
             yield FunctionCommand(_fail, (_defect(error),), {})
@@ -177,7 +177,7 @@ def refusing(function: Callable[P, R]) -> Callable[P, R]:
             raise refuse(host, error) from error
         except PyinfraError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the same
             raise refuse(host, _defect(error)) from None
 
     return guarded
