@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tideflow.errors import RehearsalError
-from tideflow.rehearsal.files import private_folder, write_private
+from tideflow.files import private_folder, write_private
 
 _LIFETIME = dt.timedelta(days=3650)  # longer than any rehearsal is kept: nothing has to be renewed
 _LEEWAY = dt.timedelta(minutes=5)  # clocks of virtual machines step back
