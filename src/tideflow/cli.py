@@ -110,10 +110,10 @@ def twin(port: int, token: str | None, folder: Path) -> None:
 
     It stays in the foreground; its clusters end with it, and keep their data.
     """
+    from tideflow.files import locked, private_folder, write_private  # noqa: PLC0415 - see above
     from tideflow.rehearsal import clusters  # noqa: PLC0415 - see above
     from tideflow.rehearsal.background import Pace  # noqa: PLC0415 - see above
     from tideflow.rehearsal.building import binaries  # noqa: PLC0415 - see above
-    from tideflow.rehearsal.files import locked, private_folder, write_private  # noqa: PLC0415 - see above
     from tideflow.rehearsal.twin.server import serve  # noqa: PLC0415 - see above
 
     def taken() -> None:

@@ -8,6 +8,7 @@ their text is printed.
 
     TideflowError
     ├── SettingError          a setting, or an input such as a password, is missing or not usable
+    ├── FileError             a file of our own cannot be written: the disk is full, or the folder not ours
     ├── ManifestError         a manifest cannot be read, or says something impossible
     ├── VendoringError        upstream cannot be fetched or rendered, or what came out is not whole
     ├── RehearsalError        a program of the rehearsal cannot be built, started or found
@@ -52,6 +53,10 @@ class TideflowError(Exception):
 
 class SettingError(TideflowError):
     """A setting or an input is missing or not usable; nothing was changed."""
+
+
+class FileError(TideflowError):
+    """A file or folder of Tideflow's own cannot be written or used; what was there is as it was."""
 
 
 class ManifestError(TideflowError):

@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: the control plane's programs, and one control plane for all tests."""
+"""Fixtures of the integration tests: clusters on control planes with stand-ins and without."""
 
 from __future__ import annotations
 
@@ -7,49 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.engine_runs import apply
+from tests.integration.happening import certificate, definitions, issuer, now
 from tests.integration.planes import Plane
-
-from tideflow.errors import RehearsalError
-from tideflow.rehearsal import building
+from tests.unit.engine.objects import deployment, namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.rehearsal.control_plane import ControlPlane
-
-
-@pytest.fixture(scope="session")
-def binaries(pytestconfig: pytest.Config) -> Path:
-    """Return the folder of the control plane's programs, compiled now if nobody has yet."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-
-    def show(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(line, flush=True)  # noqa: T201 - minutes without a word look like a hang
-
-    try:
-        return building.binaries(show)
-    except RehearsalError as error:
-        pytest.skip(f"the control plane cannot be had here: {error}")
-
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """Yield a folder with a short path: sockets may come into it."""
-    with tempfile.TemporaryDirectory(prefix="tideflow-test-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def plane(binaries: Path) -> Iterator[Plane]:
-    """Yield a control plane of the session's own, with its token webhook and without stand-ins."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tideflow-test-") as folder,
-        Plane(Path(folder), binaries) as plane,
-    ):
-        plane.start()
-        yield plane
 
 
 @pytest.fixture
@@ -84,3 +51,64 @@ def space(cluster: Kubernetes, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"t{abs(hash(request.node.name)) % 10**8}"
     yield name
     cluster.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def attended(binaries: Path) -> Iterator[Plane]:
+    """Yield a control plane with stand-ins, one for all tests of theirs, and one node with room for them.
+
+    Kubernetes' garbage collector looks for new types twice a minute; for a test that waits for it, the type
+    is there from the beginning.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="tideflow-test-") as folder,
+        Plane(Path(folder), binaries) as plane,
+    ):
+        plane.start(stand_ins=True)
+        client = plane.client()
+        room = {"cpu": "16", "memory": "64Gi", "pods": "110"}
+        client.post(
+            "/api/v1/nodes",
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": "attended"},
+                "status": {"capacity": room, "allocatable": room},
+            },
+        )
+        apply(client, definitions("profiles.kubeflow.org"), set_name="profiles")
+        client.close()
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def client(attended: Plane) -> Iterator[Kubernetes]:
+    """Yield a client of the control plane with stand-ins."""
+    client = attended.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def cert_manager(client: Kubernetes) -> str:
+    """Run cert-manager over an issuer and a Certificate that wait for it; return the version before."""
+    since = now(client)
+    apply(
+        client,
+        [
+            *definitions(
+                "issuers.cert-manager.io", "clusterissuers.cert-manager.io", "certificates.cert-manager.io"
+            ),
+            namespace("certificates"),
+            namespace("cert-manager"),
+            issuer("self", selfSigned={}),
+            certificate("early", "self", dnsNames=["early.certificates.svc"]),
+        ],
+        wait=False,
+    )
+    apply(
+        client,
+        [deployment(name, "cert-manager") for name in ("cert-manager", "cert-manager-webhook")],
+        set_name="cert-manager",
+    )
+    return since

@@ -18,14 +18,48 @@ _PLATFORM = "ml-platform"
 
 
 @dataclass(frozen=True)
-class Checkout:
-    """A folder with what users run, and a rehearsal of its own under ``.tideflow``.
+class Folder:
+    """A folder that our programs are run in, as a user does.
 
     A program that runs for more than ``patience`` seconds is a failure.
     """
 
     folder: Path
     patience: float = 600
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one of our programs to its end."""
+        process = self.begin(*command, **environment)
+        try:
+            stdout, stderr = process.communicate(timeout=self.patience)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        assert not check or process.returncode == 0, f"{' '.join(command)}\n{stdout}\n{stderr}"
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+    def begin(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Start one of our programs, as ``uv run`` would, with nothing of the tester's own settings."""
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TIDEFLOW_", "DIGITALOCEAN_")) or name == "TIDEFLOW_CONTROL_PLANE"
+        }
+        return subprocess.Popen(
+            [_PROGRAMS / command[0], *command[1:]],
+            cwd=self.folder,
+            env=clean | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@dataclass(frozen=True)
+class Checkout(Folder):
+    """A folder with what users run, and a rehearsal of its own under ``.tideflow``."""
 
     @classmethod
     def make(cls, folder: Path) -> Checkout:
@@ -42,25 +76,6 @@ class Checkout:
     def platform(self) -> Path:
         """The folder of the platform's own files."""
         return self.folder / ".tideflow" / _PLATFORM
-
-    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one of our programs, as ``uv run`` would, with nothing of the tester's own settings."""
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("TIDEFLOW_", "DIGITALOCEAN_")) or name == "TIDEFLOW_CONTROL_PLANE"
-        }
-        done = subprocess.run(  # noqa: PLW1510 - the assertion below shows the output
-            [_PROGRAMS / command[0], *command[1:]],
-            cwd=self.folder,
-            env=clean | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=self.patience,
-        )
-        assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done
 
     def pyinfra(self, *arguments: str, check: bool = True, **environment: str) -> str:
         """Run deploy files, and return what was printed."""

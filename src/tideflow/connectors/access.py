@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import os
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from tideflow.files import write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,19 +22,6 @@ if TYPE_CHECKING:
 _EXTENSION = "tideflow.dev/access"
 _SPARE = dt.timedelta(hours=1)
 """A file with less time left is renewed: no step waits longer than half of it."""
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600 whole or not at all, however the process ends."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made 0600
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        os.replace(temporary, path)  # noqa: PTH105 - a string is what mkstemp gives
-    except BaseException:
-        os.unlink(temporary)  # noqa: PTH108 - the same
-        raise
 
 
 def holds(path: Path, cluster_id: str) -> bool:
@@ -49,7 +36,7 @@ def holds(path: Path, cluster_id: str) -> bool:
 
 
 def write(path: Path, *, name: str, cluster_id: str, credentials: Credentials) -> None:
-    """Write the kubeconfig of a cluster with one context, named as the platform."""
+    """Write the kubeconfig of a cluster with one context, named as the platform; raises ``FileError``."""
     authority = base64.b64encode(credentials.certificate_authority.encode()).decode()
     kubeconfig: dict[str, Any] = {
         "apiVersion": "v1",

@@ -125,16 +125,24 @@ def _from_files(source: Path, cache: Path | None) -> Iterator[tuple[str, Any]]:
 
 
 def _parsed(path: Path, text: bytes) -> Iterator[Any]:
+    if path.suffix != ".json":
+        yield from parse(text, str(path))
+        return
     try:
-        if path.suffix == ".json":
-            yield json.loads(text)
-        else:
-            yield from yaml.load_all(text, _Loader)
+        yield json.loads(text)
+    except ValueError as error:
+        raise ManifestError(f"{path} cannot be read: {error}") from None
+
+
+def parse(text: bytes | str, origin: str) -> Iterator[Any]:
+    """Yield the documents of a YAML text; raises ``ManifestError`` that names its origin and the line."""
+    try:
+        yield from yaml.load_all(text, _Loader)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "some line"
-        raise ManifestError(f"{path}, {line}: this is not YAML: {error.problem}") from None
+        raise ManifestError(f"{origin}, {line}: this is not YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ManifestError(f"{path} cannot be read: {error}") from None
+        raise ManifestError(f"{origin} cannot be read: {error}") from None
 
 
 def _manifests(document: Any, origin: str) -> Iterator[Manifest]:

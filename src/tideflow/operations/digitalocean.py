@@ -172,15 +172,15 @@ def _wait_for_cluster(target: PlatformConnector, live: Callable[[str], None], *,
                 hint="delete it in the control panel, then run this step again",
             )
         elapsed = time.monotonic() - start
+        how = f"{found.state}, {running} of {len(nodes)} nodes running"
+        if found.message:
+            how += f" ({found.message})"
         if elapsed > timeout:
             raise ApplyError(
-                f"the cluster {target.platform} is still {found.state} after {timeout / 60:.0f} minutes",
+                f"waited {elapsed:.0f} s for the cluster {target.platform}: {how}",
                 hint="run this step again: it goes on waiting",
             )
-        live(
-            f"waiting {elapsed:.0f} s for the cluster {target.platform}: {found.state}, "
-            f"{running} of {len(nodes)} nodes running"
-        )
+        live(f"waiting {elapsed:.0f} s for the cluster {target.platform}: {how}")
         time.sleep(_POLL if not target.rehearsal else 0.5)
 
 

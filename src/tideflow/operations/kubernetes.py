@@ -6,18 +6,26 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any, get_args
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from pyinfra import host
 
 from tideflow.connectors.interrupts import Interrupt
 from tideflow.connectors.platform import CLUSTER
 from tideflow.connectors.progress import LiveLine
-from tideflow.engine import announcement
+from tideflow.engine import announcement, templates
 from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
 from tideflow.engine.writing import REPLACEABLE, Conflicts
-from tideflow.errors import ManifestError, SettingError
-from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
+from tideflow.errors import SettingError
+from tideflow.operations.running import (
+    announce,
+    change,
+    executing,
+    operation,
+    platform,
+    promised,
+    refusing,
+    to_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -147,17 +155,10 @@ def _announce(applying: Application, plan: Plan) -> None:
         host.log_styled(line.text, fg=_COLOURS.get(line.sign))
 
 
+@refusing
 def render(template: Path, **values: object) -> list[Mapping[str, Any]]:
-    """Return the objects of a Jinja2 template of YAML; a value it wants and is not given is an error."""
-    import yaml  # noqa: PLC0415 - only steps with templates need it
+    """Return the objects of a Jinja2 template of YAML, for a deploy file to apply.
 
-    environment = Environment(
-        loader=FileSystemLoader(template.parent),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - YAML: templates quote their values with tojson
-    )
-    try:
-        text = environment.get_template(template.name).render(values)
-        return [found for found in yaml.safe_load_all(text) if found is not None]
-    except (TemplateError, yaml.YAMLError) as error:
-        raise ManifestError(f"the template {template} cannot be rendered: {error}") from error
+    The run ends with one line if a value that the template wants is not given, or no objects come out.
+    """
+    return templates.render(template, values)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tideflow.connectors.access import write_private
 from tideflow.errors import SettingError
+from tideflow.files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tideflow.errors import RehearsalError
+from tideflow.files import locked, private_folder, write_private
 from tideflow.rehearsal import clusters
 from tideflow.rehearsal.addresses import free_port, port_is_free
 from tideflow.rehearsal.building import binaries
-from tideflow.rehearsal.files import locked, private_folder, write_private
 from tideflow.rehearsal.pace import Pace
 from tideflow.rehearsal.processes import Background
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tideflow.errors import RehearsalError
+from tideflow.files import locked
 from tideflow.rehearsal import compiling
-from tideflow.rehearsal.files import locked
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 """The names under which the one binary is the components."""

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tideflow.errors import RehearsalError
-from tideflow.rehearsal.files import private_folder, write_private
+from tideflow.files import private_folder, write_private
 
 _LIFETIME = dt.timedelta(days=3650)  # longer than any rehearsal is kept: nothing has to be renewed
 _LEEWAY = dt.timedelta(minutes=5)  # clocks of virtual machines step back
@@ -49,19 +49,21 @@ class Authority:
         return cls(certificate, key)
 
     @classmethod
-    def new(cls, name: str) -> Self:
-        """Return a new authority of that name, which is kept nowhere."""
+    def new(cls, name: str, *, dns_names: Iterable[str] = (), addresses: Iterable[str] = ()) -> Self:
+        """Return a new authority of that name, which is kept nowhere.
+
+        With DNS names or addresses its own certificate is good for a server of these, too.
+        """
         key = new_key()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = (
-            _builder(subject, subject, key.public_key())
+        builder = (
+            _builder(subject, subject, key.public_key(), _alternatives(dns_names, addresses))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(
                 _key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=True
             )
-            .sign(key, hashes.SHA256())
         )
-        return cls(certificate, key)
+        return cls(builder.sign(key, hashes.SHA256()), key)
 
     @property
     def certificate(self) -> str:
@@ -89,10 +91,9 @@ class Authority:
         parts = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
         if organization:
             parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
-        names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns_names]
-        names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        names = _alternatives(dns_names, addresses)
         builder = (
-            _builder(x509.Name(parts), self._certificate.subject, key.public_key())
+            _builder(x509.Name(parts), self._certificate.subject, key.public_key(), names)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(digital_signature=True), critical=True)
             .add_extension(
@@ -103,8 +104,6 @@ class Authority:
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
             )
         )
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return _pem(builder.sign(self.key, hashes.SHA256())), key_pem(key)
 
 
@@ -120,11 +119,19 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
     ).decode()
 
 
+def _alternatives(dns_names: Iterable[str], addresses: Iterable[str]) -> list[x509.GeneralName]:
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns_names]
+    return names + [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    alternatives: list[x509.GeneralName],
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -134,6 +141,9 @@ def _builder(
         .not_valid_after(now + _LIFETIME)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
+    if not alternatives:
+        return builder
+    return builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
 
 
 def _key_usage(

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from cryptography.hazmat.primitives import serialization
 
+from tideflow.files import private_folder, write_private
 from tideflow.rehearsal.certificates import Authority, key_pem, new_key
-from tideflow.rehearsal.files import private_folder, write_private
 
 ADMIN = "tideflow-rehearsal"
 """The user as whom the rehearsal itself works; its requests are not in the audit log."""

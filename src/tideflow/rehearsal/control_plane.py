@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Self
 
 from tideflow.errors import RehearsalError
+from tideflow.files import locked, private_folder, write_private
 from tideflow.rehearsal.addresses import free_port, make_socket_folder, port_is_free, socket_folder
 from tideflow.rehearsal.components import Launch, Settings, launches
-from tideflow.rehearsal.files import locked, private_folder, write_private
 from tideflow.rehearsal.processes import Background
 
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "stand-ins")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tideflow.errors import RehearsalError
-from tideflow.rehearsal.files import private_folder, write_private
+from tideflow.files import private_folder, write_private
 
 _TAIL = 64 * 1024  # bytes read from the end of a log
 

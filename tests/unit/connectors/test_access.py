@@ -47,18 +47,3 @@ def test_a_damaged_kubeconfig_does_not_hold(tmp_path: Path, damage: bytes) -> No
     path = tmp_path / "kubeconfig"
     path.write_bytes(damage)
     assert not access.holds(path, "one")
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new file takes the old one's place in one step, or not at all."""
-    path = tmp_path / "file"
-    access.write_private(path, "old")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        access.write_private(path, "new")
-    assert path.read_text() == "old"
-    assert [left.name for left in tmp_path.iterdir()] == ["file"]

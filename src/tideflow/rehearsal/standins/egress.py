@@ -113,11 +113,9 @@ class _Tunnel(socketserver.BaseRequestHandler):
                 self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 self._serve()
             elif port == _KUBELET:
-                self._refuse(
-                    "501 Not Implemented", "a rehearsal has no kubelets: there are no logs and no shells"
-                )
+                self._refuse(501, "a rehearsal has no kubelets: there are no logs and no shells")
             else:
-                self._refuse("502 Bad Gateway", f"no ready pod has the address {host}")
+                self._refuse(502, f"no ready pod has the address {host}")
 
     def _connect(self) -> str:
         """Return the address that is asked for."""
@@ -130,10 +128,9 @@ class _Tunnel(socketserver.BaseRequestHandler):
         words = head.split(b"\r\n", 1)[0].split()
         return words[1].decode() if len(words) == 3 and words[0] == b"CONNECT" else ":"  # noqa: PLR2004 - HTTP
 
-    def _refuse(self, status: str, why: str) -> None:
-        body = why.encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.request.sendall(head.encode() + body)
+    def _refuse(self, status: int, why: str) -> None:
+        # The API server passes the first line on to whoever asked, and nothing after it.
+        self.request.sendall(f"HTTP/1.1 {status} {why}\r\nContent-Length: 0\r\n\r\n".encode())
 
     def _serve(self) -> None:
         asked_for = ""

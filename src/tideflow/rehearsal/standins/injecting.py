@@ -46,7 +46,7 @@ def patches(world: World, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         "service.istio.io/canonical-name": labels.get("service.istio.io/canonical-name")
         or labels.get("app.kubernetes.io/name")
         or labels.get("app")
-        or owner["name"][:63].rstrip("-"),
+        or owner["name"][:63].rstrip("-."),
         "service.istio.io/canonical-revision": labels.get("app.kubernetes.io/version")
         or labels.get("version")
         or "latest",

@@ -10,10 +10,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tideflow.errors import RehearsalError
 from tideflow.rehearsal.certificates import Authority
 from tideflow.rehearsal.standins.world import Pass
 
@@ -30,6 +30,7 @@ _ISSUERS = ((_GROUP, "Issuer"), (_GROUP, "ClusterIssuer"))
 _CERTIFICATE = (_GROUP, "Certificate")
 _SECRET = ("", "Secret")
 _DEPLOYMENT = ("apps", "Deployment")
+_LONGEST_NAME = 64  # characters of a common name (RFC 5280, ub-common-name)
 _MANAGER = "cert-manager-certificates-issuing"
 
 
@@ -53,7 +54,10 @@ def _problem(world: World, issuer: Mapping[str, Any]) -> str:
     if "selfSigned" in issuer["spec"]:
         return ""
     if "ca" in issuer["spec"]:
-        return "" if _authority(world, issuer) else "the Secret with the CA is not there"
+        name = issuer["spec"]["ca"]["secretName"]
+        if _ca_secret(world, issuer) is None:
+            return f"the Secret {name} is not there"
+        return "" if _authority(world, issuer) else f"the Secret {name} holds no CA that can be used"
     return "the rehearsal stands in for self-signed issuers and for CAs only"
 
 
@@ -82,36 +86,37 @@ def _issue(world: World, certificate: Mapping[str, Any]) -> dict[str, str] | Non
     issuer = world.get(_GROUP, kind, namespace, reference["name"])
     if issuer is None or not _is_ready(issuer):
         return None
-    name = spec.get("commonName") or next(iter(spec.get("dnsNames") or ()), metadata["name"])
+    dns_names, addresses = spec.get("dnsNames") or (), spec.get("ipAddresses") or ()
+    name = (spec.get("commonName") or next(iter(dns_names), metadata["name"]))[:_LONGEST_NAME]
     if "selfSigned" in issuer["spec"]:
-        # A certificate that signs itself is trusted by itself: one CA for it alone serves as both.
-        authority = Authority.new(name)
+        # What signs itself is trusted by itself. What is no CA gets one for itself alone instead.
+        authority = Authority.new(name, dns_names=dns_names, addresses=addresses)
+        if spec.get("isCA"):
+            own = authority.certificate
+            return {"tls.crt": own, "tls.key": authority.private_key, "ca.crt": own}
     else:
         found = _authority(world, issuer)
         if found is None:
             return None
         authority = found
-    issued, key = authority.issue(
-        name[:64], dns_names=spec.get("dnsNames") or (), addresses=spec.get("ipAddresses") or ()
-    )
-    if spec.get("isCA") and "selfSigned" in issuer["spec"] and not spec.get("dnsNames"):
-        issued, key = authority.certificate, authority.private_key
+    issued, key = authority.issue(name, dns_names=dns_names, addresses=addresses)
     return {"tls.crt": issued, "tls.key": key, "ca.crt": authority.certificate}
 
 
 def _authority(world: World, issuer: Mapping[str, Any]) -> Authority | None:
-    """Return the CA of an issuer that has one in a Secret."""
-    namespace = issuer["metadata"].get("namespace", NAMESPACE)
-    secret = world.get(*_SECRET, namespace, issuer["spec"]["ca"]["secretName"])
-    data = (secret or {}).get("data") or {}
-    if "tls.crt" not in data or "tls.key" not in data:
-        return None
+    """Return the CA in the Secret of an issuer; None if there is none that could be used."""
+    data = (_ca_secret(world, issuer) or {}).get("data") or {}
     try:
         key = serialization.load_pem_private_key(base64.b64decode(data["tls.key"]), password=None)
         certificate = x509.load_pem_x509_certificate(base64.b64decode(data["tls.crt"]))
-    except (ValueError, TypeError) as error:
-        raise RehearsalError(f"the CA of {issuer['metadata']['name']} is not usable") from error
+    except (KeyError, ValueError, TypeError, UnsupportedAlgorithm):
+        return None
     return Authority(certificate, key) if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _ca_secret(world: World, issuer: Mapping[str, Any]) -> dict[str, Any] | None:
+    namespace = issuer["metadata"].get("namespace", NAMESPACE)
+    return world.get(*_SECRET, namespace, issuer["spec"]["ca"]["secretName"])
 
 
 def _webhook(world: World) -> None:
@@ -185,15 +190,13 @@ def _say_ready(
 ) -> None:
     wanted = "True" if ready else "False"
     conditions = (found.get("status") or {}).get("conditions") or ()
-    if any(each["type"] == "Ready" and each["status"] == wanted for each in conditions):
+    said = {"type": "Ready", "status": wanted, "reason": reason, "message": message}
+    if any(said.items() <= each.items() for each in conditions):
         return
     status: dict[str, Any] = {
         "conditions": [
             {
-                "type": "Ready",
-                "status": wanted,
-                "reason": reason,
-                "message": message,
+                **said,
                 "lastTransitionTime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "observedGeneration": found["metadata"].get("generation", 1),
             }

@@ -21,9 +21,10 @@ _MANAGER = "manager"
 _CONTROLLER = ("kubeflow", "profiles-deployment")
 _LABELS = "namespace-labels-data"
 _ROLES = (
-    ("default-editor", "kubeflow-edit"),
     ("default-viewer", "kubeflow-view"),
+    ("default-editor", "kubeflow-edit"),
 )
+_LAST = "default-editor"  # once this account is there, all is
 
 
 def _work(world: World) -> None:
@@ -32,7 +33,9 @@ def _work(world: World) -> None:
     for profile in world.all(*_PROFILE):
         name = profile["metadata"]["name"]
         live = world.get(*_NAMESPACE, "", name)
-        owner = profile["spec"]["owner"]["name"]
+        owner = ((profile.get("spec") or {}).get("owner") or {}).get("name")
+        if not owner:
+            continue  # the type allows it, and nothing comes of it
         if live is None:
             _apply(world, f"/api/v1/namespaces/{name}", _namespace(world, profile))
         elif (live["metadata"].get("annotations") or {}).get("owner") != owner:
@@ -44,7 +47,7 @@ def _work(world: World) -> None:
                 f"namespace already exists, but not owned by profile creator {owner}",
             )
             continue
-        if world.get(*_ACCOUNT, name, "default-editor") is None:
+        if world.get(*_ACCOUNT, name, _LAST) is None:
             for path, body in _contents(profile):
                 _apply(world, path, body)
         _say(world, profile, "Successful", "")
@@ -71,7 +74,7 @@ def _namespace(world: World, profile: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _contents(profile: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and object of what the namespace of a profile holds."""
+    """Yield path and object of what the namespace of a profile holds, and ``_LAST`` last."""
     name, owner = profile["metadata"]["name"], profile["spec"]["owner"]
     references = [_reference(profile)]
     administers = {"role": "admin", "user": owner["name"]}
@@ -96,13 +99,6 @@ def _contents(profile: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
             "subjects": [subject],
         }
 
-    for account, role in _ROLES:
-        yield (
-            f"/api/v1/namespaces/{name}/serviceaccounts/{account}",
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(account, {})},
-        )
-        subject = {"kind": "ServiceAccount", "name": account, "namespace": name}
-        yield f"{rbac}/{account}", binding(account, role, subject)
     user = {"apiGroup": "rbac.authorization.k8s.io", "kind": owner["kind"], "name": owner["name"]}
     yield (
         f"{rbac}/namespaceAdmin",
@@ -122,6 +118,13 @@ def _contents(profile: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
             },
         },
     )
+    for account, role in _ROLES:
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": name}
+        yield f"{rbac}/{account}", binding(account, role, subject)
+        yield (
+            f"/api/v1/namespaces/{name}/serviceaccounts/{account}",
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(account, {})},
+        )
 
 
 def _reference(profile: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,9 @@ def _work(world: World) -> None:
         if world.get(*_VOLUME, "", volume["metadata"]["name"]) is None:
             world.cluster.post("/api/v1/persistentvolumes", volume, query={"fieldManager": _MANAGER})
     for volume in world.all(*_VOLUME):
-        released = (volume.get("status") or {}).get("phase") == "Released"
-        if released and volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete":
+        spec, phase = volume["spec"], (volume.get("status") or {}).get("phase")
+        ours = (spec.get("csi") or {}).get("driver") == DRIVER
+        if ours and phase == "Released" and spec.get("persistentVolumeReclaimPolicy") == "Delete":
             world.cluster.delete(world.path(volume, *_VOLUME))
 
 
@@ -35,6 +36,7 @@ def _volume(claim: dict[str, Any], storage: dict[str, Any]) -> dict[str, Any]:
     """Return the volume for a claim, bound to it by name and UID."""
     metadata = claim["metadata"]
     name = f"pvc-{metadata['uid']}"
+    file_system = (storage.get("parameters") or {}).get("csi.storage.k8s.io/fstype", "ext4")
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -50,7 +52,7 @@ def _volume(claim: dict[str, Any], storage: dict[str, Any]) -> dict[str, Any]:
                 "uid": metadata["uid"],
                 "resourceVersion": metadata["resourceVersion"],
             },
-            "csi": {"driver": DRIVER, "fsType": "ext4", "volumeHandle": metadata["uid"]},
+            "csi": {"driver": DRIVER, "fsType": file_system, "volumeHandle": metadata["uid"]},
             "persistentVolumeReclaimPolicy": storage.get("reclaimPolicy", "Delete"),
             "storageClassName": storage["metadata"]["name"],
             "volumeMode": claim["spec"].get("volumeMode", "Filesystem"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tideflow.errors import RehearsalError
-from tideflow.rehearsal.files import private_folder
+from tideflow.files import private_folder
 from tideflow.rehearsal.twin.api import application
 from tideflow.rehearsal.twin.lifecycle import Lifecycle
 from tideflow.rehearsal.twin.state import State

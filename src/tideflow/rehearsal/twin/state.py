@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tideflow.errors import RehearsalError
-from tideflow.rehearsal.files import write_private
+from tideflow.files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

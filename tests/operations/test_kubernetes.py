@@ -1,0 +1,213 @@
+"""``kubernetes.apply`` as users run it: through pyinfra's command, on clusters that are there already."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING
+
+from tests.integration.planes import eventually
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from tests.integration.planes import Plane
+    from tests.operations.conftest import Scratch
+
+    from tideflow.clients.kubernetes import Kubernetes
+
+SECRET = "canary-secret"
+APPLY = """
+from pyinfra import host
+from tideflow.operations import kubernetes
+
+space = f"{host.data.prefix}-" + host.name.partition("/")[2]
+pods = {
+    "metadata": {"labels": {"app": "web"}},
+    "spec": {"containers": [{"name": "main", "image": "example.org/main:1"}]},
+}
+named = {"name": "web", "namespace": space}
+kubernetes.apply(
+    name="Apply",
+    set_name=space,
+    timeout=host.data.get("patience", 60),
+    source=[
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": named, "stringData": {"key": host.data.secret}},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": named,
+            "data": {"level": str(host.data.get("level", "low"))},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": named,
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": pods},
+        },
+    ],
+)
+"""
+
+
+def data(**values: str) -> Iterator[str]:
+    """Yield pyinfra's arguments for these values."""
+    for name, value in {"secret": SECRET, **values}.items():
+        yield from ("--data", f"{name}={value}")
+
+
+def table(done: subprocess.CompletedProcess[str], operation: str = "Apply") -> tuple[int, int, int, int]:
+    """Return what pyinfra's closing table counts: hosts, success, error, no change."""
+    row = re.search(rf"^ +{operation} +(\S+) +(\S+) +(\S+) +(\S+) *$", done.stderr, re.MULTILINE)
+    assert row, done.stderr
+    hosts, success, error, same = (0 if found == "-" else int(found) for found in row.groups())
+    return hosts, success, error, same
+
+
+def results(done: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
+    """Return which hosts ended how, from pyinfra's JSON, without what all of their names begin with."""
+    (found,) = json.loads(done.stdout)["results"]["operations"]
+    return {
+        how: [host.removeprefix("@kubeconfig/") for host in sorted(found[how])]
+        for how in ("success", "error", "no_change")
+    }
+
+
+def test_what_pyinfra_counts_is_what_was_done(here: Scratch, client: Kubernetes) -> None:
+    """Created, then no change and not one write, then the one object that differs; nothing in a dry run."""
+    here.write("apply.py", APPLY)
+    values = list(data(prefix="counted"))
+
+    mark = len(here.requests())
+    planned = here.pyinfra("--dry", "apply.py", *values)
+    assert planned.returncode == 0, planned.stderr
+    assert "would create Deployment counted-one/web" in planned.stderr
+    assert here.writes(mark) == []
+
+    created = here.pyinfra("-y", "apply.py", *values)
+    assert created.returncode == 0, created.stderr
+    assert "4 created, 0 changed, 0 unchanged" in created.stderr
+    assert table(created) == (1, 1, 0, 0)
+
+    mark = len(here.requests())
+    same = here.pyinfra("-y", "apply.py", *values)
+    assert same.returncode == 0, same.stderr
+    assert table(same) == (1, 0, 0, 1)
+    assert here.writes(mark) == []
+
+    changed = here.pyinfra("-y", "apply.py", *values, "--data", "level=high")
+    assert changed.returncode == 0, changed.stderr
+    assert "0 created, 1 changed, 3 unchanged" in changed.stderr
+    assert table(changed) == (1, 1, 0, 0)
+    assert client.get("/api/v1/namespaces/counted-one/configmaps/web")["data"] == {"level": "high"}
+
+
+def test_hosts_run_side_by_side_and_ones_error_is_its_own(here: Scratch, client: Kubernetes) -> None:
+    """The other ends as it would have alone, whether the error is met at the door or on the way."""
+    here.write("apply.py", APPLY)
+    here.inventory("one", "two")
+    values = list(data(prefix="several"))
+    both = here.pyinfra("-y", "--json", "apply.py", *values)
+    assert both.returncode == 0, both.stderr
+    assert results(both) == {"success": ["one", "two"], "error": [], "no_change": []}
+
+    config_map = "/api/v1/namespaces/several-{}/configmaps/web"
+    client.patch(config_map.format("two"), {"immutable": True})
+    here.inventory("one", "two", "stranger")
+    values.extend(("--data", "level=high"))
+    one = here.pyinfra("-y", "--json", "apply.py", *values)
+    assert one.returncode == 1
+    assert results(one) == {"success": ["one"], "error": ["two"], "no_change": []}
+    assert "[@kubeconfig/stranger] " in one.stderr
+    assert "the credentials in the kubeconfig are wrong or have expired" in one.stderr
+    assert re.search(r"\[@kubeconfig/two\] +ConfigMap several-two/web failed: .* immutable", one.stderr)
+    assert "Traceback" not in one.stderr
+    levels = [client.get(config_map.format(name))["data"]["level"] for name in ("one", "two")]
+    assert levels == ["high", "low"]
+
+
+def test_a_rerun_is_not_content_over_pods_that_are_not_ready(
+    here: Scratch, client: Kubernetes, plane: Plane
+) -> None:
+    """It waits for them, and says which; it changes nothing, whether they get ready or not."""
+    here.write("apply.py", APPLY)
+    values = list(data(prefix="waiting"))
+    first = here.pyinfra("-y", "apply.py", *values)
+    assert first.returncode == 0, first.stderr
+    pods = "/api/v1/namespaces/waiting-one/pods"
+    plane.start(pod_ready_seconds=(3600, 3600))
+    try:
+        (old,) = client.get(pods)["items"]
+        client.delete(f"{pods}/{old['metadata']['name']}")
+        eventually(lambda: unready(client), lambda number: number == 1)
+
+        mark = len(here.requests())
+        impatient = here.pyinfra("-y", "apply.py", *values, "--data", "patience=1")
+        assert impatient.returncode == 1
+        assert "Deployment waiting-one/web is not ready after 1 s: main: Container" in impatient.stderr
+        assert here.writes(mark) == []
+
+        mark = len(here.requests())
+        patient = here.begin("pyinfra", "inventory.py", "-y", "apply.py", *values, KUBECONFIG=here.kubeconfig)
+        try:
+            # It has looked, and has seen what is not ready, before anything gets ready.
+            looked = "/apis/apps/v1/deployments"
+            eventually(lambda: [path for path in paths(here, mark) if path.startswith(looked)])
+            assert patient.poll() is None
+        finally:
+            plane.start()
+            stdout, stderr = patient.communicate(timeout=120)
+    finally:
+        plane.start()
+    assert patient.returncode == 0, stdout + stderr
+    assert re.search(r"Apply +1 +- +- +1 ", stderr), stderr
+    assert here.writes(mark) == []
+    assert unready(client) == 0
+
+
+def unready(client: Kubernetes) -> int:
+    """Return how many pods a Deployment is short of."""
+    status = client.get("/apis/apps/v1/namespaces/waiting-one/deployments/web")["status"]
+    return int(status.get("unavailableReplicas", 0))
+
+
+def paths(here: Scratch, mark: int) -> list[str]:
+    """Return what was asked for."""
+    return [event["requestURI"] for event in here.requests(mark)]
+
+
+def test_a_template_that_lacks_a_value_ends_the_run(here: Scratch) -> None:
+    """With one line that names both, before anything is written."""
+    here.write("level.yaml.j2", "kind: ConfigMap\ndata: {level: {{ level | tojson }}}\n")
+    here.write(
+        "rendered.py",
+        "from pathlib import Path\n"
+        "from tideflow.operations import kubernetes\n"
+        'objects = kubernetes.render(Path("level.yaml.j2"), other="x")\n'
+        'kubernetes.apply(name="Apply", set_name="rendered", source=objects)\n',
+    )
+    mark = len(here.requests())
+    done = here.pyinfra("-y", "rendered.py")
+    assert done.returncode == 1
+    assert "[@kubeconfig/one] level.yaml.j2 cannot be rendered: 'level' is undefined" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert here.writes(mark) == []
+
+
+def test_no_secret_is_in_any_output(here: Scratch, client: Kubernetes) -> None:
+    """Neither the token nor what a Secret holds, however much pyinfra is asked to tell."""
+    here.write("apply.py", APPLY.replace("host.data.secret", f'"{SECRET}"'))
+    loud = ("--debug", "-vvv", "--diff")
+    values = ("--data", "prefix=told")
+    created = here.pyinfra("-y", *loud, "apply.py", *values)
+    assert created.returncode == 0, created.stderr
+    client.patch("/api/v1/namespaces/told-one/secrets/web", {"stringData": {"key": "canary-other"}})
+    planned = here.pyinfra("--dry", *loud, "apply.py", *values)
+    assert "Secret told-one/web" in planned.stderr
+    encoded = base64.b64encode(SECRET.encode()).decode().rstrip("=")
+    for text in (created.stdout, created.stderr, planned.stdout, planned.stderr):
+        assert "canary" not in text
+        assert encoded not in text
