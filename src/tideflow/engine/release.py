@@ -271,7 +271,9 @@ class Release:
                 else:
                     self._unready.add(key)
                 if status.failed and self._options.wait:
-                    self._outcome.failed.setdefault(key, status.why)
+                    self._outcome.failed[key] = status.why
+                else:
+                    self._outcome.failed.pop(key, None)  # what had stalled may go on
 
     def _make_again(self, key: Key) -> None:
         """Write an object again that somebody has deleted: at the end of the run it has to be there."""
@@ -297,7 +299,13 @@ class Release:
         """Tell whether all that is missing is room for pods."""
         if time.monotonic() - max(self.observed.changed_at, self.pods.changed_at) < _STUCK:
             return False
-        unready = [pod for pod in self.pods if waiting.why(pod)]
+        unready = [
+            pod
+            for key in self._unready
+            if key in self.observed.written
+            for pod in self.pods.of(self._manifests[key])
+            if waiting.why(pod)
+        ]
         return bool(unready) and all(map(waiting.lacks_room, unready))
 
     def _why_pending(self, key: Key) -> str:
