@@ -37,14 +37,17 @@ def cluster(plane: Plane) -> Iterator[Kubernetes]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nodes(plane: Plane) -> None:
-    """Create two nodes, one of which says what it has."""
+def nodes(plane: Plane) -> Iterator[None]:
+    """Create two nodes, one of which says what it has; other tests find neither them nor what ran there."""
     client = plane.client()
-    for name, status in (
-        ("node-a", {}),
-        ("node-b", {"capacity": {"cpu": "2", "memory": "4Gi", "pods": "110"}}),
-    ):
+    statuses = {"node-a": {}, "node-b": {"capacity": {"cpu": "2", "memory": "4Gi", "pods": "110"}}}
+    for name, status in statuses.items():
         client.post(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status})
+    yield
+    for workloads in (DEPLOYMENTS, JOBS):
+        client.delete(workloads, query={"propagationPolicy": "Background"})
+    for name in statuses:
+        client.delete(f"{NODES}/{name}")
     client.close()
 
 

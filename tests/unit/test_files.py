@@ -84,7 +84,7 @@ except FileError as error:
     done = subprocess.run(
         [sys.executable, "-c", script, file], capture_output=True, text=True, check=True
     ).stdout
-    assert done.startswith(f"{file} cannot be written: File too large. ")
+    assert done.startswith(f"{file} cannot be written: File too large; ")
     assert done.count("\n") == 1
     assert file.read_text() == "one"
     assert list(tmp_path.iterdir()) == [file]
@@ -94,7 +94,7 @@ def test_what_to_do_about_a_full_disk_is_to_make_room() -> None:
     """Not to change the permissions of anything."""
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert str(files._error("x cannot be written", full)) == (
-        "x cannot be written: No space left on device. make room on that disk, then run again"
+        "x cannot be written: No space left on device; make room on that disk, then run again"
     )
 
 
@@ -117,7 +117,7 @@ def test_a_folder_becomes_private(tmp_path: Path) -> None:
 def test_what_is_in_the_way_is_said(tmp_path: Path, use: Callable[[Path], object]) -> None:
     """A file where a folder should be is one line that names it, not a traceback."""
     (tmp_path / "taken").write_text("kept")
-    with pytest.raises(FileError, match=r"taken.* cannot be .*: (File exists|Not a directory)\. make it"):
+    with pytest.raises(FileError, match=r"taken.* cannot be .*: (File exists|Not a directory); make it"):
         use(tmp_path / "taken")
     assert (tmp_path / "taken").read_text() == "kept"
 
@@ -126,7 +126,7 @@ def test_what_is_in_the_way_is_said(tmp_path: Path, use: Callable[[Path], object
 def test_a_folder_that_is_not_ours_is_said(tmp_path: Path, use: Callable[[Path], object]) -> None:
     """One line, and nothing is left in it."""
     (tmp_path / "closed").mkdir(mode=0o500)
-    expected = r"closed/.* cannot be .*: Permission denied\. make it yours"
+    expected = r"closed/.* cannot be .*: Permission denied; make it yours"
     with unprivileged(), pytest.raises(FileError, match=expected):
         use(tmp_path / "closed")
     assert list((tmp_path / "closed").iterdir()) == []
