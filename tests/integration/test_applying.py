@@ -21,6 +21,7 @@ from tests.unit.engine.objects import (
     webhook,
 )
 
+from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
 from tideflow.errors import ApplyError, GraphError, ManifestError
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from tests.integration.planes import Plane
 
     from tideflow.clients.kubernetes import Kubernetes
+
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
 def test_a_set_is_applied_in_one_pass_and_a_rerun_writes_nothing(
@@ -193,6 +196,32 @@ def test_what_waits_says_for_what(cluster: Kubernetes, space: str) -> None:
         )
     finally:
         cluster.delete(f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{space}")
+
+
+def test_a_webhook_that_is_live_holds_until_it_is_served_or_gone(
+    plane: Plane, cluster: Kubernetes, space: str
+) -> None:
+    """Somebody else's counts as one of the set does; when it is taken away, nothing waits for it."""
+    hook = webhook(space, "nobody", resources=["configmaps"], groups=[""], space=space)
+    hook["webhooks"][0]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": space}}
+    objects = [namespace(space), config_map("c", space, x="1")]
+    own, path = plane.client(), f"{WEBHOOKS}/{space}"
+    own.post(WEBHOOKS, hook)
+    said: list[str] = []
+
+    def take_away(line: str) -> None:
+        if not said:
+            own.delete(path)
+        said.append(line)
+
+    applying = Application(cluster, set_name="test", manifests=load(objects), options=Options(timeout=60))
+    before = len(plane.audited())
+    applying.run(applying.plan(), progress=take_away)
+    own.close()
+    assert f"waits for webhook {space}.example.org" in said[0]
+    assert "it has no CA bundle yet" in said[0]
+    assert not any(event["responseStatus"]["code"] >= 500 for event in plane.audited()[before:])
+    assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1"}
 
 
 def test_pods_without_a_place_end_with_the_number_of_nodes(cluster: Kubernetes, space: str) -> None:

@@ -52,6 +52,7 @@ class Observed:
         self._endpoints_since: dict[tuple[str, str], float] = {}
         self._webhooks: dict[Key, dict[str, tuple[Any, ...]]] = {}
         self._webhooks_since: dict[tuple[Key, str], float] = {}
+        self._listed = {found for found in snapshot.versions if is_whole(*found)}
         for key, live in snapshot.objects.items():
             # A write that changes nothing leaves the version as it is, and no watch tells of it.
             self._version[key] = _number(live)
@@ -138,6 +139,9 @@ class Observed:
     def why_unserved(self, webhook: Webhook) -> str:
         """Return why a webhook cannot be called yet, nothing if it can."""
         live = self._webhooks.get(webhook.owner)
+        known = live is not None or (webhook.owner.group, webhook.owner.kind) in self._listed
+        if webhook.owner not in self._manifests and known and webhook.name not in (live or ()):
+            return ""  # it was somebody else's, who has taken it away
         if live is None:
             return "its configuration is not there yet"
         if webhook.name in live and not live[webhook.name][0]:
@@ -179,6 +183,7 @@ class Observed:
     def _see_list(self, listed: Listed) -> None:
         """Take in what is gone: what was there before, or was written before, and is not in the list."""
         group, kind = listed.resource.group, listed.resource.kind
+        self._listed.add((group, kind))
         if kind == "EndpointSlice":
             for (namespace, _), slices in self._slices.items():
                 for name in [name for name in slices if (namespace, name) not in listed.places]:

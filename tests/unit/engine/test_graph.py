@@ -118,6 +118,31 @@ def test_selectors_decide_whom_a_webhook_is_called_for() -> None:
     assert webhooks_of(graph, deployment("y", "b")) == set()
 
 
+def test_an_object_of_an_aggregated_api_waits_for_its_server() -> None:
+    """Until the APIService is available, nobody answers for the group."""
+    served = {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": "v1.example.org"},
+        "spec": {"group": "example.org", "version": "v1", "service": {"name": "s", "namespace": "a"}},
+    }
+    graph = found(namespace("a"), served, custom("Thing", "t"))
+    assert Ready(key(served)) in graph[key(custom("Thing", "t"))]
+
+
+def test_only_versions_that_are_converted_wait_for_the_converter() -> None:
+    """What is stored as it is written, no webhook is called for."""
+    converted = definition("Thing")
+    stored = converted["spec"]["versions"][0]
+    converted["spec"]["versions"] = [stored, {**stored, "name": "v2", "storage": False}]
+    client = {"service": {"name": "convert", "namespace": "a"}}
+    converted["spec"]["conversion"] = {"strategy": "Webhook", "webhook": {"clientConfig": client}}
+    old, new = custom("Thing", "old"), {**custom("Thing", "new"), "apiVersion": "example.org/v2"}
+    graph = found(namespace("a"), converted, old, new, service("convert"), deployment("convert"))
+    assert webhooks_of(graph, old) == set()
+    assert webhooks_of(graph, new) == {"things.example.org"}
+
+
 def test_a_webhook_that_may_fail_is_not_waited_for() -> None:
     """With failurePolicy Ignore nothing is refused."""
     hook = webhook("injector", "inject", resources=["pods"], groups=[""])
