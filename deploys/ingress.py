@@ -13,4 +13,5 @@ kubernetes.apply(
     source=kubernetes.render(Path("templates/ingress.yaml.j2"), hostname=settings().hostname),
     set_name="kubeflow-ingress",
     timeout=settings().timeout_seconds,
+    prune=settings().prune,
 )

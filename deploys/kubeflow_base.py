@@ -9,6 +9,7 @@ kubeflow.base(
     name="Kubeflow base",
     base=bases.base(),
     timeout=settings().timeout_seconds,
+    prune=settings().prune,
 )
 
 promise(BASE)

@@ -31,6 +31,17 @@ email = "user@example.com"
 # Set to true in one run (--data change_password=true) to choose another password.
 change_password = False
 
+# --- What goes --------------------------------------------------------------------------------------------
+
+# What to delete of what a step once applied and no longer has, as when a new release of Kubeflow dropped it:
+#   "off"         nothing; the run says what is left.
+#   "objects"     all but what would take users' data with it. An old controller or webhook that stays can
+#                 break a new release, so this is the default.
+#   "everything"  Namespaces, definitions (CRDs), volumes and claims, Profiles and credentials too. What is in
+#                 them is lost, so ask for it in one run only, after a look at what --dry lists:
+#                 --data prune=everything
+prune = "objects"
+
 # --- Patience ---------------------------------------------------------------------------------------------
 
 # Minutes a step may wait for what it made. First starts on small nodes are slow; 30 is generous.

@@ -247,3 +247,49 @@ def test_a_rehearsal_that_died_goes_on(sample: tuple[Checkout, str]) -> None:
     mark = checkout.mark()
     checkout.pyinfra("deploys/all.py")
     assert checkout.writes(mark) == []
+
+
+def test_what_a_release_dropped_is_deleted_but_for_users_data(sample: tuple[Checkout, str]) -> None:
+    """A controller goes with its webhook and its resources; type and credential wait to be asked for."""
+    checkout, _ = sample
+    dropped = [
+        path
+        for path in (checkout.folder / "vendored" / "sample").rglob("*.yaml")
+        if "pvcviewer" in f"{path.parent.name}/{path.name}".lower()
+        or path.stem == "kubeflow--katib-mysql-secrets"
+    ]
+    for path in dropped:
+        path.unlink()
+
+    mark = checkout.mark()
+    done = checkout.run("pyinfra", "--dry", "inventory.py", "deploys/kubeflow_base.py")
+    assert "would delete Deployment kubeflow/pvcviewer-controller-manager" in done.stdout + done.stderr
+    assert checkout.writes(mark) == []
+    printed = checkout.pyinfra("deploys/kubeflow_base.py")
+    assert failed(checkout.writes(mark)) == []
+    assert (
+        "Deployment kubeflow/pvcviewer-controller-manager" in printed.partition("deleted ")[2].splitlines()[0]
+    )
+    left = ("Secret kubeflow/katib-mysql-secrets", "CustomResourceDefinition pvcviewers.kubeflow.org")
+    for name in left:
+        assert f'no longer has, {name}: prune="everything" would delete it' in printed
+    assert f"{len(dropped) - 2} pruned" in printed
+    assert checkout.not_running() == []
+    kinds = "deployment,service,secret,certificate,issuer"
+    there = checkout.kubectl("get", kinds, "-n", "kubeflow", "-o", "name")
+    assert "pvcviewer" not in there
+    assert "secret/katib-mysql-secrets" in there
+
+    mark = checkout.mark()
+    printed = checkout.pyinfra("deploys/kubeflow_base.py", "deploys/ingress.py")
+    assert printed.count(NO_CHANGE) >= 2
+    assert left[0] in printed
+    assert checkout.writes(mark) == []
+
+    checkout.pyinfra("deploys/kubeflow_base.py", "--data", "prune=everything")
+    assert failed(checkout.writes(mark)) == []
+    assert "katib-mysql-secrets" not in checkout.kubectl("get", "secret", "-n", "kubeflow", "-o", "name")
+    assert "pvcviewers" not in checkout.kubectl("get", "crd", "-o", "name")
+    mark = checkout.mark()
+    assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py")
+    assert checkout.writes(mark) == []

@@ -18,7 +18,7 @@ from kubernetes import config as upstream_config
 
 from tideflow import __version__
 from tideflow.clients.refusals import refusal
-from tideflow.clients.resources import DISCOVERY, Resources, from_discovery
+from tideflow.clients.resources import DISCOVERY, Resources, away, from_discovery
 from tideflow.clients.streams import Watch, decoded
 from tideflow.errors import KubernetesError, SettingError
 
@@ -226,10 +226,10 @@ class Kubernetes:
     def resources(self, *, refresh: bool = False) -> Resources:
         """Return the types the server has; they are read once, and again only to ``refresh``."""
         if self._resources is None or refresh:
+            answers = [self.get(root, accept=DISCOVERY) for root in ("/api", "/apis")]
             self._resources = Resources(
-                resource
-                for root in ("/api", "/apis")
-                for resource in from_discovery(self.get(root, accept=DISCOVERY))
+                (resource for answer in answers for resource in from_discovery(answer)),
+                away={group for answer in answers for group in away(answer)},
             )
         return self._resources
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 """What ``/api`` and ``/apis`` are asked for to answer with all groups at once."""
@@ -44,9 +44,13 @@ class Resource:
 
 
 class Resources:
-    """All types an API server serves at one moment."""
+    """All types an API server serves at one moment.
 
-    def __init__(self, resources: Iterable[Resource]) -> None:
+    ``away`` are groups that have more types than are known, since the server behind them does not answer.
+    """
+
+    def __init__(self, resources: Iterable[Resource], *, away: Collection[str] = ()) -> None:
+        self.away = frozenset(away)
         self._by_type: dict[tuple[str, str, str], Resource] = {}
         self._preferred: dict[tuple[str, str], Resource] = {}
         for resource in resources:
@@ -88,3 +92,10 @@ def from_discovery(answer: Mapping[str, Any]) -> Iterator[Resource]:
                         namespaced=resource.get("scope") == "Namespaced",
                         verbs=frozenset(resource.get("verbs") or ()),
                     )
+
+
+def away(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the groups of an ``APIGroupDiscoveryList`` of which a version is marked ``Stale``."""
+    for group in answer.get("items") or ():
+        if any(version.get("freshness") == "Stale" for version in group.get("versions") or ()):
+            yield group["metadata"].get("name", "")

@@ -8,16 +8,19 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tideflow.errors import SettingError
 from tideflow.rehearsal.pace import PACES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from tideflow.engine.prune import Prune
+
+T = TypeVar("T")
+
+PRUNE: tuple[Prune, ...] = ("off", "objects", "everything")
 
 TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -57,6 +60,7 @@ class Settings:
     timeout_seconds: float
     kubeconfig_seconds: int
     pace: str
+    prune: Prune
     pod_ready_seconds: tuple[float, float]
     speed: float
 
@@ -92,6 +96,7 @@ class Settings:
             timeout_seconds=60 * _number(data, "timeout_minutes", least=0.1, most=24 * 60),
             kubeconfig_seconds=int(3600 * _number(data, "kubeconfig_hours", least=1, most=168)),
             pace=_choice(data, "rehearsal_pace", PACES),
+            prune=_choice(data, "prune", PRUNE),
             pod_ready_seconds=(fastest, slowest),
             speed=_number(data, "rehearsal_speed", least=0.1, most=100_000),
         )
@@ -160,11 +165,13 @@ def _flag(data: Data, name: str) -> bool:
     return value
 
 
-def _choice(data: Data, name: str, choices: Sequence[str]) -> str:
+def _choice(data: Data, name: str, choices: Sequence[T]) -> T:
     value = data.get(name)
-    if value not in choices:
-        raise SettingError(f"the setting {name} is {value!r}, none of: {', '.join(choices)}", hint=_WHERE)
-    return str(value)
+    for choice in choices:
+        if value == choice:
+            return choice
+    listed = ", ".join(map(str, choices))
+    raise SettingError(f"the setting {name} is {value!r}, none of: {listed}", hint=_WHERE)
 
 
 def _range(data: Data, name: str) -> tuple[float, float]:

@@ -40,6 +40,8 @@ def lines(plan: Plan, differences: Mapping[Key, Difference], *, full: bool, word
         for key in again:
             yield Line(f"{word} write {key} again, which changes no field, to prove it anew")
             yield from _notes(differences[key])
+    for key in plan.pruned:
+        yield Line(f"{word} delete {key}", "-")
     if plan.unchanged or plan.kept:
         yield Line(f"{word} leave {len(plan.unchanged) + len(plan.kept)} objects as they are")
 

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine import comparing, diff, graph, plan, readiness, report, snapshot, webhooks
+from tideflow.clients.guarding import Guarded
+from tideflow.engine import (
+    comparing,
+    diff,
+    graph,
+    plan,
+    prune,
+    pruning,
+    readiness,
+    records,
+    report,
+    snapshot,
+    webhooks,
+)
 from tideflow.engine.comparing import Difference
 from tideflow.engine.graph import StatedGate, World
+from tideflow.engine.lease import Lease
 from tideflow.engine.outcome import Options
+from tideflow.engine.ownership import field_manager, is_owner
 from tideflow.engine.plan import Plan
-from tideflow.engine.records import Records
+from tideflow.engine.pruning import Pruning
+from tideflow.engine.records import ONCE, Record, Records
 from tideflow.engine.release import Release
 from tideflow.engine.writing import Writing
 from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
@@ -29,19 +46,20 @@ __all__ = ["Application", "Difference", "Options", "Plan", "StatedGate", "Summar
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did."""
+    """What a run did, in how many seconds, and what a person should know of it."""
 
     created: int
     changed: int
     unchanged: int
+    pruned: int
     elapsed: float
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return it as one line."""
         return (
-            f"{self.created} created, {self.changed} changed, {self.unchanged} unchanged "
-            f"in {self.elapsed:.0f} s; all are ready"
+            f"{self.created} created, {self.changed} changed, {self.unchanged} unchanged, "
+            f"{self.pruned} pruned in {self.elapsed:.0f} s; all are ready"
         )
 
 
@@ -59,12 +77,12 @@ class Application:
     ) -> None:
         self._cluster = cluster
         self._set = set_name
+        self._given = tuple(manifests)
         self._manifests = list(manifests)
         self._gates = gates
         self._options = options
         self._snapshot = snapshot.Snapshot()
-        self._records: Records | None = None
-        self._recorded: dict[Key, Any] = {}
+        self._recorded: dict[Key, Record] = {}
         self._needs: dict[Key, frozenset[graph.Need]] = {}
 
     def check(self, *, namespaces: Collection[str]) -> None:
@@ -89,7 +107,7 @@ class Application:
             return Plan(created=tuple(manifest.key for manifest in self._manifests))
         resources = self._cluster.resources()
         definitions = _definitions(self._manifests)
-        self._manifests = [_placed(manifest, resources, definitions) for manifest in self._manifests]
+        self._manifests = [_placed(manifest, resources, definitions) for manifest in self._given]
         wanted = set()
         for manifest in self._manifests:
             if manifest.key in wanted:
@@ -97,7 +115,11 @@ class Application:
                     f"{manifest.key} is there twice, once without its namespace", hint="remove one of them"
                 )
             wanted.add(manifest.key)
-        self._snapshot = snapshot.read(self._cluster, self._types(resources), wanted)
+        self._recorded = Records(self._cluster, self._set).read()
+        removed = {key: record for key, record in self._recorded.items() if key not in wanted}
+        self._snapshot = snapshot.read(
+            self._cluster, self._types(resources, removed), wanted | removed.keys()
+        )
         scaled = scale_targets(
             [manifest.body for manifest in self._manifests if manifest.key.kind == snapshot.HPA[1]]
             + self._snapshot.of_type(*snapshot.HPA)
@@ -108,8 +130,6 @@ class Application:
             else dataclasses.replace(manifest, body=yielded(manifest, scaled))
             for manifest in self._manifests
         ]
-        self._records = Records(self._cluster, self._set)
-        self._recorded = dict(self._records.read())
         found = plan.compare(
             self._manifests,
             self._snapshot,
@@ -124,6 +144,16 @@ class Application:
             and manifest.key.kind == "CustomResourceDefinition"
             and not resources.of_kind(manifest.body["spec"]["group"], manifest.body["spec"]["names"]["kind"])
         )
+        if removed:
+            fates = prune.fates(
+                self._cluster,
+                removed,
+                self._snapshot.objects,
+                wanted,
+                prune=self._options.prune,
+                set_name=self._set,
+            )
+            found = dataclasses.replace(found, **vars(fates))
         if found.writes:
             self._needs = self._graph(resources, foreseen=foreseen)
         return dataclasses.replace(found, waiting=found.waiting + unserved)
@@ -150,17 +180,58 @@ class Application:
             differences |= comparing.compared(self._cluster, writing, live, progress=progress)
         return differences
 
-    def run(self, found: Plan, *, progress: Callable[[str], None]) -> Summary:
-        """Write what the plan says, wait until everything is ready, and record it.
+    def run(
+        self,
+        found: Plan,
+        *,
+        progress: Callable[[str], None],
+        before: Callable[[Plan], None] = lambda _: None,
+    ) -> Summary:
+        """Write what the plan says, wait until everything is ready, record it, and prune.
 
-        ``progress`` is told now and then, in one line, what is waited for. Raises ``ApplyError``, which tells
-        what failed, what was skipped because of it, and what is not ready and why.
+        ``progress`` is told now and then, in one line, what is waited for. ``before`` is called with the plan
+        that is carried out just before that: another one than was given, if another run has changed something
+        since. Raises ``ApplyError``, which tells what failed, what was skipped because of it, and what is not
+        ready and why.
         """
-        if self._cluster is None or self._records is None:
+        if self._cluster is None:
             raise ApplyError("there is no cluster to apply to", hint="plan again once it is there")
+        if not found.writes:
+            return self._carry_out(self._cluster, found, Records(self._cluster, self._set), progress)
+        if not self._recorded:
+            records.make_namespace(self._cluster)
+        with Lease(self._cluster, self._set, self._options, progress=progress) as lease:
+            cluster = Guarded(self._cluster, lease.check)
+            remembered = Records(cluster, self._set)
+            if remembered.read() != self._recorded or lease.waited:
+                found = self.plan()
+            before(found)
+
+            def told(text: str) -> None:
+                lease.refuse_lost()
+                progress(text)
+
+            try:
+                return self._carry_out(cluster, found, remembered, told)
+            except ApplyError:
+                lease.refuse_lost()  # the one reason for all that failed
+                raise
+
+    def _carry_out(
+        self, cluster: Kubernetes, found: Plan, remembered: Records, progress: Callable[[str], None]
+    ) -> Summary:
+        """Release, record and prune; whatever a killed run may have left in the cluster is in the records."""
+        started = time.monotonic()
         manifests = {manifest.key: manifest for manifest in self._manifests}
+        known = self._recorded | {
+            key: Record("", "")
+            for key in (*found.created, *found.changed)
+            if key in found.created or key not in self._recorded or self._recorded[key].uid != self._uid(key)
+        }
+        if found.writes:
+            remembered.write(records.in_order(known, self._needs))
         release = Release(
-            self._cluster,
+            cluster,
             manifests,
             self._needs,
             found,
@@ -170,20 +241,55 @@ class Application:
             progress=progress,
         )
         outcome = release.run()
-        proven = {key: record for key, record in self._recorded.items() if key not in outcome.written}
-        self._records.write(proven | outcome.written)
+        if found.writes:
+            known = known | outcome.written | self._credentials(found)
+            # What was known before keeps its place; what is new follows in the order of this release.
+            places = dict.fromkeys([*self._recorded, *outcome.written, *known])
+            known = records.in_order({key: known[key] for key in places}, self._needs)
+            remembered.write(known)
         if outcome.stopped or outcome.failed or outcome.skipped or outcome.not_ready or outcome.held:
-            raise ApplyError("\n".join(report.told(self._cluster, manifests, release, outcome)))
+            waits = [f"{len(found.pruned)} objects are deleted only after that"] if found.pruned else []
+            raise ApplyError("\n".join([*report.told(cluster, manifests, release, outcome), *waits]))
+        deleted = pruning.Outcome()
+        if found.pruned or found.forgotten or (found.gone and found.writes):
+            left = self._options.timeout - (time.monotonic() - started)
+            deleting = Pruning(
+                cluster, self._set, known, timeout=left, stopped=self._options.stopped, progress=progress
+            )
+            deleted = deleting.run(found, self._snapshot.objects)
+            finished = {*found.gone, *deleted.gone, *deleted.forgotten}
+            remembered.write({key: record for key, record in known.items() if key not in finished})
+            if deleted.failed or deleted.put_off:
+                raise ApplyError("\n".join(deleted.told()))
         return Summary(
-            outcome.created,
-            outcome.changed,
-            len(found.unchanged) + len(found.kept),
-            outcome.elapsed,
-            tuple(outcome.notes),
+            created=outcome.created,
+            changed=outcome.changed,
+            pruned=len(deleted.gone),
+            unchanged=len(found.unchanged) + len(found.kept),
+            elapsed=time.monotonic() - started,
+            notes=(*outcome.notes, *deleted.done(found)),
         )
 
-    def _types(self, resources: Resources) -> Iterator[Resource]:
+    def _uid(self, key: Key) -> str | None:
+        live = self._snapshot.objects.get(key)
+        return live["metadata"]["uid"] if live else None
+
+    def _credentials(self, found: Plan) -> dict[Key, Record]:
+        """Return records of the credentials that are there and that this set made."""
+        manager = field_manager(self._set)
+        there = {key: self._snapshot.objects[key] for key in found.kept}
+        return {
+            key: Record(live["metadata"]["uid"], ONCE)
+            for key, live in there.items()
+            if is_owner(live, manager)
+        }
+
+    def _types(self, resources: Resources, removed: Collection[Key]) -> Iterator[Resource]:
         """Yield the types to read: those of the set that are served, and those that decide about others."""
+        for key in removed:
+            found = resources.of_kind(key.group, key.kind)
+            if found is not None:
+                yield found  # where the set has the type in another version, that one follows, and is read
         names = {(found.key.group, found.version, found.key.kind) for found in self._manifests}
         if any(found.key.kind in SCALABLE for found in self._manifests):
             names.add((snapshot.HPA[0], "v2", snapshot.HPA[1]))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from tideflow.engine.lease import Busy
     from tideflow.engine.manifests import Key
+    from tideflow.engine.prune import Prune
     from tideflow.engine.records import Record
     from tideflow.engine.writing import Conflicts
 
@@ -19,8 +21,10 @@ class Options:
 
     ``create_once`` are objects that are created when they are missing and left alone afterwards. ``timeout``
     is in seconds, over everything. With ``wait`` off, nothing but gates is waited for. ``replace`` are kinds
-    that may be deleted and made again where a field cannot be changed. ``stopped`` tells, whenever it is
-    asked, why the run has to end early, and nothing while there is no reason.
+    that may be deleted and made again where a field cannot be changed. ``prune`` says what to delete of what
+    the set no longer has, ``busy`` whether to wait, for as long as ``timeout``, or to fail while another run
+    is at work on the set. ``stopped`` tells, whenever it is asked, why the run has to end early, and nothing
+    while there is no reason.
     """
 
     create_once: Collection[Key] = frozenset()
@@ -28,6 +32,8 @@ class Options:
     wait: bool = True
     conflicts: Conflicts = "own"
     replace: Collection[str] = ()
+    prune: Prune = "off"
+    busy: Busy = "wait"
     stopped: Callable[[], str] = str  # which returns nothing
 
 

@@ -53,3 +53,30 @@ def applied(live: Mapping[str, Any]) -> str | None:
     """Return the digest of what was desired when the object was applied last."""
     found: str | None = (live["metadata"].get("annotations") or {}).get(APPLIED)
     return found
+
+
+def is_owner(live: Mapping[str, Any], manager: str) -> bool:
+    """Tell whether the manager still owns any field, applied or otherwise written."""
+    return any(
+        entry.get("manager") == manager and not entry.get("subresource")
+        for entry in live["metadata"].get("managedFields") or ()
+    )
+
+
+def other_set(live: Mapping[str, Any], set_name: str) -> str | None:
+    """Return the name of another set that has applied the object; None if there is none.
+
+    Operations that only add a field to an object of a set do so without the annotation.
+    """
+    prefix = field_manager("")
+    for entry in live["metadata"].get("managedFields") or ():
+        manager = entry.get("manager") or ""
+        annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
+        if (
+            manager.startswith(prefix)
+            and manager != field_manager(set_name)
+            and entry.get("operation") == "Apply"
+            and f"f:{APPLIED}" in annotations
+        ):
+            return str(manager.removeprefix(prefix))
+    return None

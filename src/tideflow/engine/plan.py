@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Plan:
     """What a run would do with each object.
 
-    ``kept`` are credentials that are there and left alone; ``waiting`` are unchanged ones, not yet ready.
+    ``kept`` are credentials that are there and left alone; ``waiting`` are unchanged ones, not yet ready. Of
+    what the set no longer has, ``pruned`` are deleted, in that order; ``left`` and ``forgotten`` are not, and
+    why; ``gone`` are so already.
     """
 
     created: tuple[Key, ...] = ()
@@ -29,12 +31,16 @@ class Plan:
     unchanged: tuple[Key, ...] = ()
     kept: tuple[Key, ...] = ()
     waiting: tuple[Key, ...] = ()
+    pruned: tuple[Key, ...] = ()
+    left: Mapping[Key, str] = field(default_factory=dict)
+    forgotten: Mapping[Key, str] = field(default_factory=dict)
+    gone: tuple[Key, ...] = ()
     desired: Mapping[Key, str] = field(default_factory=dict, repr=False)
 
     @property
     def writes(self) -> bool:
-        """Whether anything would be written."""
-        return bool(self.created or self.changed)
+        """Whether anything would be written, deleted, or given up."""
+        return bool(self.created or self.changed or self.pruned or self.forgotten)
 
 
 def compare(
@@ -83,4 +89,11 @@ def compare(
         unchanged.append(key)
         if is_whole(key.group, key.kind) and not readiness.status(key.group, key.kind, live).ready:
             waiting.append(key)
-    return Plan(tuple(created), tuple(changed), tuple(unchanged), tuple(kept), tuple(waiting), desired)
+    return Plan(
+        created=tuple(created),
+        changed=tuple(changed),
+        unchanged=tuple(unchanged),
+        kept=tuple(kept),
+        waiting=tuple(waiting),
+        desired=desired,
+    )

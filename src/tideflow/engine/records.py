@@ -7,21 +7,28 @@ damaged or foreign only costs an apply.
 from __future__ import annotations
 
 import functools
+import heapq
 import json
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine.faults import insisted
 from tideflow.engine.manifests import Key
 from tideflow.engine.ownership import field_manager
+from tideflow.engine.webhooks import Webhook
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.engine.graph import Need
 
 NAMESPACE = "tideflow"
+
+ONCE = "created once"
+"""Stands in a record for the digest of an object that is created once and then left alone: a credential."""
 
 _SET_LABEL = "tideflow.dev/set"
 _DATA = "objects"
@@ -30,10 +37,49 @@ _LARGEST = 700_000  # bytes of JSON in one ConfigMap; etcd takes 1.5 MB, the API
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Which object it was when it was applied, by UID, and the digest of the fields that were ours then."""
+    """Which object it was when it was applied, by UID, and the digest of the fields that were ours then.
+
+    Both are empty from just before an object is written for the first time until that is known to be done, so
+    that a run that is killed leaves nothing behind that no record knows.
+    """
 
     uid: str
     owned: str
+
+
+def in_order(records: Mapping[Key, Record], needs: Mapping[Key, Collection[Need]]) -> dict[Key, Record]:
+    """Return the records with each object after what it needs, and otherwise in the order they have.
+
+    What an older release wrote may need what a newer one adds.
+    """
+    place = {key: number for number, key in enumerate(records)}
+    sorter = TopologicalSorter(
+        {
+            key: [found for need in needs.get(key, ()) for found in _keys(need) if found in place]
+            for key in records
+        }
+    )
+    sorter.prepare()
+    free: list[tuple[int, Key]] = []
+    ordered = {}
+    while sorter.is_active():
+        for key in sorter.get_ready():
+            heapq.heappush(free, (place[key], key))
+        _, key = heapq.heappop(free)
+        ordered[key] = records[key]
+        sorter.done(key)
+    return ordered
+
+
+def _keys(need: Need) -> tuple[Key, ...]:
+    return (need.owner, need.service.key) if isinstance(need, Webhook) else (need.key,)
+
+
+def make_namespace(cluster: Kubernetes) -> None:
+    """Have the namespace that records and Leases are in."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    path = f"/api/v1/namespaces/{NAMESPACE}"
+    insisted(functools.partial(cluster.apply, path, body, field_manager="tideflow"))
 
 
 class Records:
@@ -61,11 +107,10 @@ class Records:
         if list(records.items()) == list(self._read.items()):
             return
         manager = field_manager(self._set)
-        if not self._shards:
-            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
-            self._apply(f"/api/v1/namespaces/{NAMESPACE}", namespace, "tideflow")
         written = set()
-        for number, text in enumerate(_shards(records)):
+        shards = list(enumerate(_shards(records)))
+        # Killed in between, lines that go from one shard to another are in both, and not in none.
+        for number, text in shards if len(records) < len(self._read) else reversed(shards):
             name = f"{self._set}-{number}"
             written.add(name)
             shard = {

@@ -20,7 +20,7 @@ from tideflow.engine.graph import Ready
 from tideflow.engine.observing import GONE, SETTLES, Observed, watched
 from tideflow.engine.outcome import Outcome
 from tideflow.engine.pending import Pending
-from tideflow.engine.records import Record
+from tideflow.engine.records import ONCE, Record
 from tideflow.engine.snapshot import is_whole
 from tideflow.engine.waiting import Pods
 from tideflow.engine.watching import Watching
@@ -188,7 +188,9 @@ class Release:
         metadata = news.answer.metadata["metadata"]
         self.observed.wrote(key, metadata.get("resourceVersion", ""))
         owned = ownership.owned(news.answer.metadata, self._manager)
-        if owned is not None and key not in self._options.create_once:
+        if key in self._options.create_once:
+            self._outcome.written[key] = Record(metadata["uid"], ONCE)
+        elif owned is not None:
             self._outcome.written[key] = Record(metadata["uid"], owned)
         self._outcome.notes.extend(news.answer.notes)
         if key in self._plan.created:

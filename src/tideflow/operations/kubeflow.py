@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.platform import PlatformConnector
+    from tideflow.engine.prune import Prune
     from tideflow.operations.bases import Base
 
 INGRESS = Key("networking.k8s.io", "Ingress", "istio-system", "kubeflow")
@@ -40,16 +41,16 @@ INGRESS = Key("networking.k8s.io", "Ingress", "istio-system", "kubeflow")
 
 
 @operation
-def base(*, base: Base, timeout: float) -> Generator[FunctionCommand]:
+def base(*, base: Base, timeout: float, prune: Prune = "off") -> Generator[FunctionCommand]:
     """Have all objects of a base in the cluster, and ready.
 
     Credentials it ships with the same value for everybody are generated where they are missing, and never
-    written again. ``timeout`` is in seconds.
+    written again. ``timeout`` is in seconds; ``prune`` is what ``kubernetes.apply`` takes.
     """
     yield from application(
         base.manifests,
         set_name=SET,
-        options=Options(timeout=timeout, create_once=frozenset(base.credentials.keys)),
+        options=Options(timeout=timeout, prune=prune, create_once=frozenset(base.credentials.keys)),
         gates=base.gates,
         before=lambda plan: base.credentials.fill(plan.created, functools.partial(secret, platform())),
     )

@@ -13,7 +13,9 @@ from tideflow.connectors.platform import CLUSTER
 from tideflow.connectors.progress import LiveLine
 from tideflow.engine import announcement, templates
 from tideflow.engine.applying import Application, Options
+from tideflow.engine.lease import Busy
 from tideflow.engine.manifests import load
+from tideflow.engine.prune import Prune, told
 from tideflow.engine.writing import REPLACEABLE, Conflicts
 from tideflow.errors import SettingError
 from tideflow.operations.running import (
@@ -49,6 +51,8 @@ def apply(
     wait: bool = True,
     conflicts: Conflicts = "own",
     replace: Sequence[str] = (),
+    prune: Prune = "off",
+    busy: Busy = "wait",
 ) -> Generator[FunctionCommand]:
     """Have all objects of ``source`` in the cluster, as they are there, and ready.
 
@@ -61,24 +65,32 @@ def apply(
     of such an object and names owner, field and both values. ``replace`` lists kinds (``"Job"``,
     ``"StatefulSet"``) that are deleted and made again where a field cannot be changed; the pods of a
     StatefulSet stay, those of a Job do not.
+
+    What the set once had and no longer has stays with ``prune="off"``, and the run says so. ``"objects"``
+    deletes it, but for what would take users' data with it: Namespaces, definitions, volumes and claims,
+    whatever owns a claim, Profiles and credentials. ``"everything"`` deletes these too.
+
+    One run at a time writes to a set. While another one does, this one waits, for up to ``timeout`` seconds;
+    with ``busy="fail"`` it ends instead.
     """
-    _check(set_name, conflicts, replace)
+    _check(set_name, replace, conflicts=(conflicts, Conflicts), prune=(prune, Prune), busy=(busy, Busy))
     manifests = load(source, cache=platform().folder / "cache")
-    options = Options(timeout=timeout, wait=wait, conflicts=conflicts, replace=replace)
+    options = Options(
+        timeout=timeout, wait=wait, conflicts=conflicts, replace=replace, prune=prune, busy=busy
+    )
     yield from application(manifests, set_name=set_name, options=options)
 
 
-def _check(set_name: str, conflicts: str, replace: Sequence[str]) -> None:
+def _check(set_name: str, replace: Sequence[str], **chosen: tuple[str, object]) -> None:
     """Raise ``SettingError`` for arguments that ``apply`` cannot work with."""
     if not _SET_NAME.fullmatch(set_name):
         raise SettingError(
             f"the set_name {set_name!r} cannot be part of a Kubernetes name",
             hint="use lower-case letters, digits and '-', 50 at most",
         )
-    if conflicts not in get_args(Conflicts):
-        raise SettingError(
-            f"conflicts is {conflicts!r}", hint="it is one of: " + ", ".join(get_args(Conflicts))
-        )
+    for name, (value, choices) in chosen.items():
+        if value not in get_args(choices):
+            raise SettingError(f"{name} is {value!r}", hint="it is one of: " + ", ".join(get_args(choices)))
     for kind in replace:
         if kind not in REPLACEABLE:
             raise SettingError(
@@ -114,13 +126,14 @@ def application(
         options=dataclasses.replace(options, stopped=interrupt.reason),
     )
     plan = applying.plan(foreseen=bool(platform().promised) and not executing())
+    for line in told(plan, set_name):
+        host.log(line if executing() else f"would {line}")
     if plan.writes:
         _announce(applying, plan)
 
         def run(live: Callable[[str], None]) -> None:
-            before(plan)
             with interrupt:
-                summary = applying.run(plan, progress=live)
+                summary = applying.run(plan, progress=live, before=before)
             for note in summary.notes:
                 host.log(note)
             host.log(str(summary))

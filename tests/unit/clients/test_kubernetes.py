@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from tideflow import __version__
+from tideflow.clients.guarding import Guarded
 from tideflow.clients.kubernetes import Kubernetes
-from tideflow.clients.resources import Resources, from_discovery
+from tideflow.clients.resources import Resources, away, from_discovery
 from tideflow.errors import Cause, KubernetesError, SettingError
 
 if TYPE_CHECKING:
@@ -248,6 +249,33 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
     assert caught.value.__cause__ is None
 
 
+def test_a_guarded_client_asks_before_it_writes(server: Server, cluster: Kubernetes) -> None:
+    """Reads are not asked about; a write that is refused is never sent; what is discovered is shared."""
+    for path in ("/thing", "/api", "/apis"):
+        server.answer(path, {"items": []})
+    allowed = [True]
+    asked: list[bool] = []
+
+    def check() -> None:
+        asked.append(allowed[0])
+        if not allowed[0]:
+            raise KubernetesError("not now")
+
+    guarded = Guarded(cluster, check)
+    guarded.get("/thing")
+    assert guarded.resources() is cluster.resources()
+    assert asked == []
+    guarded.patch("/thing", {})
+    allowed[0] = False
+    sent = len(server.seen)
+    for write in (guarded.delete, lambda path: guarded.post(path, {}), lambda path: guarded.put(path, {})):
+        with pytest.raises(KubernetesError, match="not now"):
+            write("/thing")
+    assert len(server.seen) == sent
+    cluster.patch("/thing", {})
+    assert asked == [True, False, False, False]
+
+
 def test_pages_are_asked_for_until_there_are_no_more(server: Server, cluster: Kubernetes) -> None:
     """One request for each page."""
     server.answer("/items?limit=2", {"metadata": {"continue": "more"}, "items": [1, 2]})
@@ -328,3 +356,4 @@ def test_discovery() -> None:
     assert preferred.path("auth", "dex") == "/apis/apps/v1/namespaces/auth/deployments/dex"
     assert preferred.collection() == "/apis/apps/v1/deployments"
     assert len(list(resources)) == 2
+    assert list(away(answer)) == ["apps"]

@@ -27,6 +27,7 @@ def test_the_defaults_will_do_for_a_rehearsal() -> None:
     assert settings.timeout_seconds == 30 * 60
     assert settings.kubeconfig_seconds == 12 * 3600
     assert settings.pod_ready_seconds == (1.0, 4.0)
+    assert settings.prune == "objects"
 
 
 def test_a_hostname_of_ones_own_is_rehearsed_too() -> None:
@@ -129,3 +130,12 @@ def test_a_misspelt_setting_is_refused_with_what_was_meant() -> None:
     with pytest.raises(SettingError, match=r"there is no setting node_cuont; did you mean node_count\?"):
         refuse_misspelt(["region", "node_cuont"], DEFAULTS)
     refuse_misspelt(["region", "my_team"], DEFAULTS)
+
+
+@pytest.mark.parametrize("prune", ["off", "objects", "everything"])
+def test_what_to_prune_is_one_of_three_words(prune: str) -> None:
+    """Anything else, such as a true, which might mean either, is refused with the choices."""
+    assert read(prune=prune).prune == prune
+    for wrong in (True, "all", None, ""):
+        with pytest.raises(SettingError, match="none of: off, objects, everything"):
+            read(prune=wrong)
