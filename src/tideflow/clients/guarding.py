@@ -11,8 +11,9 @@ from tideflow.clients.kubernetes import Kubernetes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import urllib3
+
     from tideflow.clients.resources import Resources
-    from tideflow.clients.streams import Watch
 
 
 class Guarded(Kubernetes):
@@ -36,11 +37,8 @@ class Guarded(Kubernetes):
         """Leave the connections to whom they belong."""
 
     @override
-    def request(self, method: str, path: str, **more: Any) -> Any:
+    def _send(self, method: str, path: str, **more: Any) -> urllib3.BaseHTTPResponse:
+        """Send what every method sends."""
         if method != "GET":
             self._check()
-        return self._cluster.request(method, path, **more)
-
-    @override
-    def watch(self, path: str, **more: Any) -> Watch:
-        return self._cluster.watch(path, **more)
+        return self._cluster._send(method, path, **more)  # noqa: SLF001 - of the same kind
