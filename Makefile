@@ -1,7 +1,7 @@
 # The project's commands; each sets up what it needs first. `make` alone lists them.
 .POSIX:
 .NOTPARALLEL:
-.PHONY: help rehearse test setup packages lint soak vendor stop clean
+.PHONY: help rehearse test setup packages lint soak benchmark vendor stop clean
 
 BIN = .venv/bin
 
@@ -28,6 +28,9 @@ lint: packages ## style, import direction and types
 
 soak: setup ## the tests that take long
 	@$(BIN)/pytest -m soak
+
+benchmark: setup ## measure Tideflow beside kubectl; CONTESTS=no-op measures only that
+	@$(BIN)/python -m tests.benchmarks $(CONTESTS)
 
 vendor: packages ## fetch and render the pinned Kubeflow into vendored/kubeflow
 	@$(BIN)/tideflow vendor
