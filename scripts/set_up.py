@@ -141,6 +141,7 @@ def install_packages(uv: Path) -> int:
     _say("installing Python packages into .venv")
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | {
         "UV_CACHE_DIR": str(CACHE / "uv-cache"),
+        "UV_COMPILE_BYTECODE": "1",  # or the first run does it, and where Python may not write it, each run
         "UV_PROJECT_ENVIRONMENT": str(VENV),
         "UV_PYTHON_DOWNLOADS": "never",
     }
