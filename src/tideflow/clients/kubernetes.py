@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from tideflow.clients.resources import Resource
+
 JSON = "application/json"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks a LIST for metadata only: a tenth of the size, and no Secret's data on the wire."""
@@ -85,6 +87,7 @@ class Kubernetes:
         self._renew = renew
         self._renewing = threading.Lock()
         self._pool: urllib3.PoolManager = upstream.rest.RESTClientObject(configuration).pool_manager
+        self._core: tuple[Resource, ...] = ()
         self._resources: Resources | None = None
 
     def __repr__(self) -> str:
@@ -225,12 +228,11 @@ class Kubernetes:
 
     def resources(self, *, refresh: bool = False) -> Resources:
         """Return the types the server has; they are read once, and again only to ``refresh``."""
+        if not self._core:
+            self._core = tuple(from_discovery(self.get("/api", accept=DISCOVERY)))  # no definition adds to it
         if self._resources is None or refresh:
-            answers = [self.get(root, accept=DISCOVERY) for root in ("/api", "/apis")]
-            self._resources = Resources(
-                (resource for answer in answers for resource in from_discovery(answer)),
-                away={group for answer in answers for group in away(answer)},
-            )
+            answer = self.get("/apis", accept=DISCOVERY)
+            self._resources = Resources([*self._core, *from_discovery(answer)], away=set(away(answer)))
         return self._resources
 
     def close(self) -> None:

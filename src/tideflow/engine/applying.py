@@ -140,8 +140,8 @@ class Application:
         unserved = tuple(
             manifest.key
             for manifest in self._manifests
-            if manifest.key in found.unchanged
-            and manifest.key.kind == "CustomResourceDefinition"
+            if manifest.key.kind == "CustomResourceDefinition"
+            and manifest.key in found.unchanged
             and not resources.of_kind(manifest.body["spec"]["group"], manifest.body["spec"]["names"]["kind"])
         )
         if removed:
@@ -223,11 +223,12 @@ class Application:
         """Release, record and prune; whatever a killed run may have left in the cluster is in the records."""
         started = time.monotonic()
         manifests = {manifest.key: manifest for manifest in self._manifests}
-        known = self._recorded | {
-            key: Record("", "")
-            for key in (*found.created, *found.changed)
-            if key in found.created or key not in self._recorded or self._recorded[key].uid != self._uid(key)
-        }
+        others = [
+            key
+            for key in found.changed
+            if key not in self._recorded or self._recorded[key].uid != self._uid(key)
+        ]
+        known = self._recorded | dict.fromkeys([*found.created, *others], Record("", ""))
         if found.writes:
             remembered.write(records.in_order(known, self._needs))
         release = Release(

@@ -94,6 +94,7 @@ class _Builder:
         self._plurals = dict(world.plurals)
         self._definitions: dict[tuple[str, str], Manifest] = {}
         self._bindings: dict[Key, set[Key]] = defaultdict(set)
+        self._behind: dict[Key, list[Key]] = {}
         for manifest in manifests:
             self._index(manifest)
 
@@ -213,7 +214,7 @@ class _Builder:
 
     def _backing(self, webhook: Webhook, found: Mapping[Key, Iterable[Need]]) -> set[Key]:
         """Return the webhook's configuration, its Service and its workloads, and all that those need."""
-        todo = [webhook.owner, webhook.service.key, *self._workloads(webhook)]
+        todo = [webhook.owner, webhook.service.key, *self._workloads(webhook.service.key)]
         seen: set[Key] = set()
         while todo:
             key = todo.pop()
@@ -222,13 +223,19 @@ class _Builder:
                 todo.extend(need.key for need in found.get(key, ()) if not isinstance(need, Webhook))
         return seen
 
-    def _workloads(self, webhook: Webhook) -> Iterator[Key]:
-        service = self._manifests.get(webhook.service.key)
-        selector = service and service.body["spec"].get("selector")
+    def _workloads(self, service: Key) -> list[Key]:
+        """Return the workloads of the set behind a Service; many objects ask for those of the same few."""
+        if service not in self._behind:
+            self._behind[service] = list(self._selected(service))
+        return self._behind[service]
+
+    def _selected(self, service: Key) -> Iterator[Key]:
+        found = self._manifests.get(service)
+        selector = found and found.body["spec"].get("selector")
         if not selector:
             return
         for key, manifest in self._manifests.items():
-            pod = pods.template(manifest.body) if key.namespace == webhook.service.namespace else None
+            pod = pods.template(manifest.body) if key.namespace == service.namespace else None
             if pod is not None:
                 labels = (pod.get("metadata") or {}).get("labels") or {}
                 if selector.items() <= labels.items():
@@ -260,7 +267,7 @@ class _Builder:
             if isinstance(need, Webhook):
                 yield need.owner
                 yield need.service.key
-                yield from self._workloads(need)
+                yield from self._workloads(need.service.key)
             else:
                 yield need.key
 

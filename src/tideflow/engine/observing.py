@@ -45,6 +45,7 @@ class Observed:
         self.changed_at = time.monotonic()
         self._changed: set[Key] = set(manifests)
         self._manifests = manifests
+        self._definitions = [key for key in manifests if key.kind == _DEFINITION]
         self._status: dict[Key, Status] = {}
         self._version: dict[Key, int] = {}
         self._wanted_version: dict[Key, int] = {}
@@ -62,7 +63,7 @@ class Observed:
     def discovered(self, resources: Resources) -> None:
         """Take in what discovery has now."""
         self.resources = resources
-        self._changed.update(key for key in self._manifests if key.kind == _DEFINITION)
+        self._changed.update(self._definitions)
 
     def take_changed(self) -> set[Key]:
         """Return the objects whose status may be another than when this was asked last."""
@@ -116,8 +117,8 @@ class Observed:
         """Tell whether discovery, when it was read last, lacked what an established definition defines."""
         return any(
             not self.is_served(self._manifests[key])
-            for key in self.written
-            if key.kind == _DEFINITION and self._is_established(key)
+            for key in self._definitions
+            if key in self.written and self._is_established(key)
         )
 
     def _is_established(self, key: Key) -> bool:

@@ -1,7 +1,7 @@
 """What is not written yet: each object under the one of its needs that it waits for.
 
-Most objects wait for the same few things, so what is asked again and again is whether those are met, and not
-each object.
+Many wait for nothing but that another is written, and are told when it is. All others wait for the same few
+gates, so what is asked again and again is whether those are met, and not each object.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import itertools
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
+
+from tideflow.engine.graph import Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -28,6 +30,7 @@ class Pending:
         self._order: dict[Key, int] = {}
         self._free: list[tuple[int, Key]] = []
         self._held: dict[Need, list[Key]] = defaultdict(list)
+        self._gates: set[Need] = set()
         self._paused: list[tuple[float, int, Key]] = []
         for key in keys:
             self.add(key)
@@ -57,9 +60,13 @@ class Pending:
         """Hold an object back that could not be written just now."""
         heapq.heappush(self._paused, (time.monotonic() + seconds, self._order[key], key))
 
-    def blocking(self) -> list[Need]:
-        """Return the needs that objects wait for."""
-        return list(self._held)
+    def written(self, key: Key) -> None:
+        """Have those go on that waited until the object was written."""
+        self._go_on(Written(key))
+
+    def gates(self) -> list[Need]:
+        """Return the needs that objects wait for, but for those that ``written`` tells of."""
+        return list(self._gates)
 
     def waiting_for(self, need: Need) -> list[Key]:
         """Return the objects that wait for a need."""
@@ -74,10 +81,9 @@ class Pending:
         while self._paused and self._paused[0][0] <= now:
             _, number, key = heapq.heappop(self._paused)
             heapq.heappush(self._free, (number, key))
-        for need in [need for need in self._held if met(need)]:
-            for key in self._held.pop(need):
-                if key in self._order:
-                    heapq.heappush(self._free, (self._order[key], key))
+        for need in [need for need in self._gates if met(need)]:
+            self._gates.discard(need)
+            self._go_on(need)
         while self._free:
             _, key = heapq.heappop(self._free)
             if key not in self._order:
@@ -87,3 +93,10 @@ class Pending:
                 yield key
             else:
                 self._held[unmet].append(key)
+                if not isinstance(unmet, Written):
+                    self._gates.add(unmet)
+
+    def _go_on(self, need: Need) -> None:
+        for key in self._held.pop(need, ()):
+            if key in self._order:
+                heapq.heappush(self._free, (self._order[key], key))

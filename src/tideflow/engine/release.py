@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tideflow.engine import faults, ownership, waiting
 from tideflow.engine.faults import Throttle
-from tideflow.engine.graph import Ready
+from tideflow.engine.graph import Ready, Written
 from tideflow.engine.observing import GONE, SETTLES, Observed, watched
 from tideflow.engine.outcome import Outcome
 from tideflow.engine.pending import Pending
@@ -29,7 +29,7 @@ from tideflow.engine.writing import Writing
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.graph import Need
@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from tideflow.engine.plan import Plan
     from tideflow.engine.snapshot import Snapshot
     from tideflow.engine.watching import News
-    from tideflow.engine.writing import Written
+    from tideflow.engine.writing import Written as Answer
 
 _TICK = 0.5  # seconds without news after which the clock is looked at
 _MOMENT = 0.1  # seconds, while only time is missing
 _DISCOVERY = 0.3  # seconds between two looks at discovery, which cannot be watched
+_DISCOVERY_MEANWHILE = 2.0  # the same while there is something else to do; each look is a large answer
 _LINE = 1.0  # seconds between two live lines
 _STUCK = 20.0
 """Seconds without any change after which pods without a place are given up: the scheduler tries again at each
@@ -52,7 +53,7 @@ change, so nothing but a new node helps them."""
 @dataclass(frozen=True, slots=True)
 class _Wrote:
     key: Key
-    answer: Written | Exception
+    answer: Answer | Exception
 
 
 class Release:
@@ -84,9 +85,10 @@ class Release:
         self._queue: Queue[News | _Wrote] = Queue()
         self._watching = Watching(cluster, self._queue)
         self._watched: set[tuple[str, str]] = set()
-        to_write = {*plan.created, *plan.changed}
+        self._created = frozenset(plan.created)
+        to_write = self._created.union(plan.changed)
         self._pending = Pending([key for key in manifests if key in to_write], needs)
-        self._scope = {key for key in manifests if key in to_write or key in plan.waiting}
+        self._scope = set(to_write.union(plan.waiting).intersection(manifests))
         self._unready = set(self._scope)
         self._in_flight: set[Key] = set()
         self._throttle = Throttle()
@@ -117,7 +119,8 @@ class Release:
         """Give up what never can be written, and hand to the writers what can be now."""
         if self._outcome.stopped:
             return
-        for need in self._pending.blocking():
+        lost = [Written(key) for key in (*self._outcome.failed, *self._outcome.skipped)]
+        for need in (*self._pending.gates(), *lost):
             if (cause := self._lost(need)) is None:
                 continue
             for key in self._pending.waiting_for(need):
@@ -171,7 +174,7 @@ class Release:
         """Tell whether only time is missing, and little of it: nothing else would tell of its passing."""
         return not self._in_flight and any(
             isinstance(need, Webhook) and self.observed.why_unserved(need) == SETTLES
-            for need in self._pending.blocking()
+            for need in self._pending.gates()
         )
 
     def _wrote(self, news: _Wrote) -> None:
@@ -184,6 +187,7 @@ class Release:
             raise news.answer
         self._throttle.succeeded()
         self._pending.discard(key)
+        self._pending.written(key)
         self._refused.pop(key, None)
         metadata = news.answer.metadata["metadata"]
         self.observed.wrote(key, metadata.get("resourceVersion", ""))
@@ -193,7 +197,7 @@ class Release:
         elif owned is not None:
             self._outcome.written[key] = Record(metadata["uid"], owned)
         self._outcome.notes.extend(news.answer.notes)
-        if key in self._plan.created:
+        if key in self._created:
             self._outcome.created += 1
         else:
             self._outcome.changed += 1
@@ -234,8 +238,8 @@ class Release:
 
     def _discover(self) -> None:
         """Read discovery again while a definition is established that it does not have."""
-        now = time.monotonic()
-        if now - self._discovered_at < _DISCOVERY or not self.observed.unserved():
+        pause = _DISCOVERY_MEANWHILE if self._in_flight else _DISCOVERY
+        if time.monotonic() - self._discovered_at < pause or not self.observed.unserved():
             return
         # A server that is away for a moment is asked again.
         with contextlib.suppress(KubernetesError):
@@ -248,18 +252,23 @@ class Release:
         if self._in_flight:
             return False  # what is under way is waited for, and recorded, in any case
         self._settle()
-        if self._outcome.stopped or (not self._pending and not self._waited_for()):
+        if self._outcome.stopped or (not self._pending and not any(self._waited_for())):
             return True
         late = time.monotonic() - self._started > self._options.timeout
         if not late and not self._is_stuck():
             return False
         self._outcome.out_of_room = not late
-        self._outcome.not_ready.update(self._why_unready())
+        self._outcome.not_ready.update((key, self._why_unready(key)) for key in self._in_order())
         return True
 
-    def _waited_for(self) -> set[Key]:
-        """Return the written objects that are not ready, if that matters."""
-        return {key for key in self._unready if key not in self._pending} if self._options.wait else set()
+    def _waited_for(self) -> Iterator[Key]:
+        """Yield the written objects that are not ready, if that matters."""
+        return (key for key in self._unready if self._options.wait and key not in self._pending)
+
+    def _in_order(self) -> list[Key]:
+        """Return the same in the order of the set."""
+        waited_for = set(self._waited_for())
+        return [key for key in self._manifests if key in waited_for]
 
     def _settle(self) -> None:
         """Look at those objects again of which there are news; failed ones move to the failures."""
@@ -289,13 +298,11 @@ class Release:
         self._unready.add(key)
         self._pending.add(key)
 
-    def _why_unready(self) -> dict[Key, str]:
-        waited_for = self._waited_for()
-        return {
-            key: waiting.reasons(self.pods.of(manifest)) or self.observed.status(key).why
-            for key, manifest in self._manifests.items()
-            if key in waited_for
-        }
+    def _why(self, key: Key) -> str:
+        return self._why_pending(key) if key in self._pending else self._why_unready(key)
+
+    def _why_unready(self, key: Key) -> str:
+        return waiting.reasons(self.pods.of(self._manifests[key])) or self.observed.status(key).why
 
     def _is_stuck(self) -> bool:
         """Tell whether all that is missing is room for pods."""
@@ -325,7 +332,7 @@ class Release:
         if now - self._said_at < _LINE:
             return
         self._said_at = now
-        reasons = self._why_unready()
-        reasons |= {key: self._why_pending(key) for key in self._pending}
-        if reasons:
-            self._progress(waiting.line(now - self._started, len(self._manifests), reasons))
+        unready = [key for key in self._in_order() if not self.observed.status(key).ready]
+        left = [*unready, *self._pending]
+        if left:
+            self._progress(waiting.line(now - self._started, len(self._manifests), left, self._why))

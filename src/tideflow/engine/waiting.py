@@ -10,7 +10,7 @@ from tideflow.engine.watching import Listed
 from tideflow.engine.webhooks import selects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from tideflow.engine.manifests import Key, Manifest
     from tideflow.engine.watching import News
@@ -127,11 +127,11 @@ def lacks_room(pod: Mapping[str, Any]) -> bool:
     )
 
 
-def line(elapsed: float, total: int, reasons: Mapping[Key, str]) -> str:
-    """Return the live line: how long, how many, and the first few with their reasons."""
-    named = [f"{key} ({reason})" for key, reason in list(reasons.items())[:_NAMED]]
-    more = f", and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
-    return f"{elapsed:.0f} s: {len(reasons)} of {total} not ready: {', '.join(named)}{more}"
+def line(elapsed: float, total: int, left: Sequence[Key], why: Callable[[Key], str]) -> str:
+    """Return the live line: how long, how many are ``left`` of the total, and the first few with reasons."""
+    named = [f"{key} ({why(key)})" for key in left[:_NAMED]]
+    more = f", and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return f"{elapsed:.0f} s: {len(left)} of {total} not ready: {', '.join(named)}{more}"
 
 
 def reasons(found: Iterable[Mapping[str, Any]]) -> str:

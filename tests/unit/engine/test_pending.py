@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tideflow.engine.graph import Written
+from tideflow.engine.graph import Ready, Written
 from tideflow.engine.manifests import Key
 from tideflow.engine.pending import Pending
 
 if TYPE_CHECKING:
     import random
+
+    from tideflow.engine.graph import Need
 
 
 def key(number: int) -> Key:
@@ -55,30 +57,49 @@ def test_every_acyclic_graph_is_released_in_order(
         else:
             written.add(ended)
             pending.discard(ended)
+            pending.written(ended)
     assert written == set(needs)
 
 
 def test_an_object_waits_under_the_need_it_lacks_and_can_be_given_up() -> None:
     """So that who looks for what will never be need not look at each object."""
-    needs = {key(1): frozenset({Written(key(0))}), key(2): frozenset({Written(key(0))})}
+    needs = {key(1): frozenset({Ready(key(0))}), key(2): frozenset({Ready(key(0))})}
     pending = Pending(needs, needs)
     assert list(pending.next(lambda _: False)) == []
-    assert pending.blocking() == [Written(key(0))]
-    assert pending.waiting_for(Written(key(0))) == [key(1), key(2)]
+    assert pending.gates() == [Ready(key(0))]
+    assert pending.waiting_for(Ready(key(0))) == [key(1), key(2)]
     pending.discard(key(1))
-    assert pending.waiting_for(Written(key(0))) == [key(2)]
+    assert pending.waiting_for(Ready(key(0))) == [key(2)]
     assert list(pending.next(lambda _: True)) == [key(2)]
-    assert pending.blocking() == []
+    assert pending.gates() == []
+
+
+def test_what_waits_for_a_write_is_told_of_it_and_not_asked() -> None:
+    """A set may have thousands of such needs; asking for all of them after each write would take minutes."""
+    asked = []
+
+    def met(need: Need) -> bool:
+        asked.append(need)
+        return False
+
+    need = Written(key(0))
+    pending = Pending([key(1)], {key(1): [need]})
+    assert list(pending.next(met)) == list(pending.next(met)) == []
+    assert asked == [need]
+    assert pending.gates() == []
+    assert pending.waiting_for(need) == [key(1)]
+    pending.written(key(0))
+    assert list(pending.next(lambda _: True)) == [key(1)]
 
 
 def test_a_need_that_is_no_longer_met_holds_again() -> None:
     """A webhook's pod may have gone while something else was waited for."""
-    first, second = Written(key(0)), Written(key(1))
+    first, second = Ready(key(0)), Ready(key(1))
     pending = Pending([key(2)], {key(2): [first, second]})
     assert list(pending.next(lambda need: need == first)) == []
-    assert pending.blocking() == [second]
+    assert pending.gates() == [second]
     assert list(pending.next(lambda need: need == second)) == []
-    assert pending.blocking() == [first]
+    assert pending.gates() == [first]
     assert list(pending.next(lambda _: True)) == [key(2)]
 
 

@@ -134,8 +134,8 @@ def test_pods_that_a_list_does_not_have_are_gone() -> None:
 
 def test_the_live_line_names_three() -> None:
     """And how many more there are."""
-    reasons = {found.key: "0 of 1 pods are available" for found in manifests(*map(deployment, "abcd"))}
-    assert line(61.4, 10, reasons) == (
+    left = [found.key for found in manifests(*map(deployment, "abcd"))]
+    assert line(61.4, 10, left, lambda _: "0 of 1 pods are available") == (
         "61 s: 4 of 10 not ready: Deployment a/a (0 of 1 pods are available), "
         "Deployment a/b (0 of 1 pods are available), Deployment a/c (0 of 1 pods are available), and 1 more"
     )
