@@ -32,9 +32,6 @@ _ACCOUNT = (
 )
 _MOST_CPUS = 4  # more threads are of no use to one cluster, and several may run
 
-# Nothing else of our environment, which may hold tokens, is for processes that outlive us.
-_ENVIRONMENT = ("HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
-
 
 @dataclass(frozen=True)
 class Component:
@@ -219,7 +216,11 @@ class ControlPlane:
 
         def start(names: Sequence[str]) -> None:
             for launch in (how[name] for name in names if name in due):
-                self._process(launch.name).start(launch.command, cwd=launch.folder, env=_environment())
+                self._process(launch.name).start(
+                    launch.command,
+                    cwd=launch.folder,
+                    env={"GOMAXPROCS": str(min(_MOST_CPUS, os.cpu_count() or 1))},
+                )
 
         servers, clients = NAMES[:2], NAMES[2:]
         start(servers)
@@ -275,11 +276,6 @@ class ControlPlane:
                 return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
-
-
-def _environment() -> dict[str, str]:
-    cpus = str(min(_MOST_CPUS, os.cpu_count() or 1))
-    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"GOMAXPROCS": cpus}
 
 
 def _essence(log: str) -> str:
