@@ -56,17 +56,12 @@ class _State:
 
     @classmethod
     def load(cls, file: Path) -> Self | None:
-        """Return what the file holds, or None if there is none."""
+        """Return what the file holds; None if there is none, or it is damaged: that costs a restart."""
         try:
-            state = cls(**json.loads(file.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            return cls(int(found["port"]), str(found["sockets"]), dict(found["fingerprints"]))
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        except (OSError, ValueError, TypeError) as error:
-            raise RehearsalError(
-                f"{file} cannot be read ({type(error).__name__})",
-                hint=f"run `tideflow rehearsal stop`, then remove {file}; the cluster's data stays",
-            ) from error
-        return state
 
 
 class ControlPlane:
@@ -143,9 +138,10 @@ class ControlPlane:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def components(self) -> list[Component]:
-        """Return the components that the cluster was last started with, running or not."""
+        """Return the components that the cluster was last started with, running or not, and all that run."""
         started: Collection[str] = state.fingerprints if (state := self._state) else ()
-        return [Component(name, self._process(name).pid) for name in NAMES if name in started]
+        found = [Component(name, self._process(name).pid) for name in NAMES]
+        return [component for component in found if component.running or component.name in started]
 
     @property
     def endpoint(self) -> str:
