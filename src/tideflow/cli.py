@@ -77,7 +77,8 @@ def status(platform: str | None) -> None:
     """Show what runs."""
     for name, found in _rehearsals(platform):
         state = found.status()
-        click.echo(f"{name}: twin {f'at {state.endpoint}, pid {state.pid}' if state.pid else 'stopped'}")
+        where = f"at {state.endpoint}, " if state.endpoint else ""
+        click.echo(f"{name}: twin {f'{where}pid {state.pid}' if state.pid else 'stopped'}")
         for cluster, components in state.clusters.items():
             for component in components:
                 what = f"pid {component.pid}" if component.running else "stopped"

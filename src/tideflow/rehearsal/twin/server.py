@@ -96,3 +96,6 @@ def serve(
     finally:
         lifecycle.stop()
         server.server_close()
+        if folder.is_dir():  # or it was removed, and is not wanted again
+            with state.lock:
+                state.save()  # the file may have been damaged since
