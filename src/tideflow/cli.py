@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,8 @@ def status(platform: str | None) -> None:
     """Show what runs."""
     for name, found in _rehearsals(platform):
         state = found.status()
-        click.echo(f"{name}: twin {f'at {state.endpoint}, pid {state.pid}' if state.pid else 'stopped'}")
+        where = f"at {state.endpoint}, " if state.endpoint else ""
+        click.echo(f"{name}: twin {f'{where}pid {state.pid}' if state.pid else 'stopped'}")
         for cluster, components in state.clusters.items():
             for component in components:
                 what = f"pid {component.pid}" if component.running else "stopped"
@@ -110,29 +110,26 @@ def twin(port: int, token: str | None, folder: Path) -> None:
 
     It stays in the foreground; its clusters end with it, and keep their data.
     """
-    from tideflow.files import locked, private_folder, write_private  # noqa: PLC0415 - see above
-    from tideflow.rehearsal import clusters  # noqa: PLC0415 - see above
+    from tideflow.files import locked, private_folder  # noqa: PLC0415 - see above
+    from tideflow.rehearsal import clusters, tokens  # noqa: PLC0415 - see above
     from tideflow.rehearsal.background import Pace  # noqa: PLC0415 - see above
     from tideflow.rehearsal.building import binaries  # noqa: PLC0415 - see above
-    from tideflow.rehearsal.twin.server import serve  # noqa: PLC0415 - see above
+    from tideflow.rehearsal.twin.server import listening, serve  # noqa: PLC0415 - see above
 
     def taken() -> None:
         raise RehearsalError(f"another twin serves {folder}", hint="choose another folder with --folder")
 
-    def ready(address: str) -> None:
-        click.echo(f"the twin's API is at {address}; end it with Ctrl-C")
+    with locked(private_folder(folder) / "lock", taken), listening(port) as listener:
+        is_new = token is None and tokens.kept(folder) is None
 
-    programs = binaries(click.echo)
-    with locked(private_folder(folder) / "lock", taken):
-        kept = folder / "token"
-        if token is None and kept.exists():
-            token = kept.read_text(encoding="utf-8").strip()
-        elif token is None:
-            token = f"dop_v1_{secrets.token_hex(32)}"
-            write_private(kept, f"{token}\n")
-            click.echo(f"token (kept in {kept}): {token}")
+        def ready(address: str) -> None:
+            if is_new:
+                click.echo(f"token (kept in {tokens.file(folder)}): {tokens.kept(folder)}")
+            click.echo(f"the twin's API is at {address}; end it with Ctrl-C")
+
+        programs = binaries(click.echo)
         try:
-            serve(folder, port=port, token=token, binaries=programs, pace=Pace(), ready=ready)
+            serve(folder, listener, token=token, binaries=programs, pace=Pace(), ready=ready)
         finally:
             for plane in clusters.control_planes(folder):
                 plane.stop()

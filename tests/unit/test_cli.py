@@ -1,5 +1,6 @@
 """The command: what it prints, and how it ends."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from click.testing import CliRunner
 
 from tideflow import __version__
 from tideflow.cli import main
+from tideflow.rehearsal.building import OVERRIDE, PROGRAMS
 
 
 def test_the_version_is_the_packages() -> None:
@@ -37,3 +39,32 @@ def test_an_unknown_release_ends_before_anything_is_fetched(
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "no release '1.4'; it has 26.03, v1.10.2" in result.stderr
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a folder of a control plane's programs, which nobody runs."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in PROGRAMS:
+        (folder / name).touch(mode=0o700)
+    monkeypatch.setenv(OVERRIDE, str(folder))
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_twin_that_cannot_serve_makes_no_token(tmp_path: Path) -> None:
+    """It says in one line which port is in use, or what it cannot read, and nothing else."""
+    folder = tmp_path / "twin"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = CliRunner().invoke(main, ["twin", "--port", str(port), "--folder", str(folder)])
+    assert (taken.exit_code, taken.stdout) == (1, "")
+    assert taken.stderr == (
+        f"tideflow: port {port} is in use by another program; choose another one with --port\n"
+    )
+    (folder / "state.json").write_text("soup")
+    damaged = CliRunner().invoke(main, ["twin", "--port", str(port), "--folder", str(folder)])
+    assert (damaged.exit_code, damaged.stdout) == (1, "")
+    assert damaged.stderr.count("\n") == 1
+    assert str(folder / "state.json") in damaged.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "state.json"]

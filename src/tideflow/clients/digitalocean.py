@@ -99,7 +99,10 @@ class NodePool:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster; ``state`` is DigitalOcean's word for it, ``message`` what it says beyond that."""
+    """A cluster; ``state`` is DigitalOcean's word for it, ``message`` what it says beyond that.
+
+    ``endpoint`` is the URL of its API server, empty while there is none.
+    """
 
     id: str
     name: str
@@ -107,6 +110,7 @@ class Cluster:
     version: str
     state: str
     message: str
+    endpoint: str
     node_pools: tuple[NodePool, ...]
 
     @classmethod
@@ -120,6 +124,7 @@ class Cluster:
             version=found["version"],
             state=status.get("state", ""),
             message=status.get("message", ""),
+            endpoint=found.get("endpoint") or "",
             node_pools=tuple(map(NodePool.from_response, found.get("node_pools") or ())),
         )
 

@@ -61,6 +61,16 @@ _READS = urllib3.Retry(
     backoff_max=5,
     raise_on_status=False,
 )
+_WHY = (
+    (urllib3.exceptions.SSLError, "its certificate is not the one the kubeconfig expects"),
+    (urllib3.exceptions.NameResolutionError, "its name cannot be resolved"),
+    # A kind of ConnectTimeoutError, of all things.
+    (urllib3.exceptions.NewConnectionError, "the connection was refused or cut"),
+    (urllib3.exceptions.ProtocolError, "the connection was refused or cut"),
+    (urllib3.exceptions.TimeoutError, "no answer in time"),
+)
+"""What connections fail by, in our words; the first that fits holds."""
+
 _TIMEOUT = 60.0  # seconds; the API server itself gives up on a request after 60
 _CONNECT_TIMEOUT = 10.0  # seconds
 
@@ -298,15 +308,11 @@ class Kubernetes:
                 self._renew = None  # once: what is refused again is refused for another reason
             return self._credentials() != refused
 
-    def _unreachable(self, method: str, path: str, error: urllib3.exceptions.HTTPError) -> KubernetesError:
+    def _unreachable(self, method: str, path: str, error: Exception) -> KubernetesError:
         """Translate a failed connection; urllib3's own text repeats the URL and an object's address."""
-        why = type(error).__name__
-        if isinstance(error, urllib3.exceptions.SSLError):
-            why = "its certificate is not the one the kubeconfig expects"
-        elif isinstance(error, urllib3.exceptions.TimeoutError):
-            why = "no answer in time"
-        elif isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ProtocolError):
-            why = "the connection was refused or cut"
+        if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+            return self._unreachable(method, path, error.reason)  # what the last of the tries failed by
+        why = next((why for kind, why in _WHY if isinstance(error, kind)), type(error).__name__)
         return KubernetesError(
             f"the Kubernetes API server {self.host} cannot be reached for {method} {path}: {why}",
             reason="Unreachable",

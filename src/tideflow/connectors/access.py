@@ -1,7 +1,7 @@
 """The kubeconfig of a platform: written for Tideflow and for people's kubectl, renewed before it expires.
 
-Beside the credentials it carries, as a kubeconfig extension, which cluster they are of and until when they
-hold, so that a later run knows whether to ask for new ones.
+Beside the credentials it carries, as a kubeconfig extension, which cluster they are of, where that was, and
+until when they hold, so that a later run knows whether to ask for new ones.
 """
 
 from __future__ import annotations
@@ -17,26 +17,31 @@ from tideflow.files import write_private
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tideflow.clients.digitalocean import Credentials
+    from tideflow.clients.digitalocean import Cluster, Credentials
 
 _EXTENSION = "tideflow.dev/access"
 _SPARE = dt.timedelta(hours=1)
 """A file with less time left is renewed: no step waits longer than half of it."""
 
 
-def holds(path: Path, cluster_id: str) -> bool:
-    """Tell whether the file is of this cluster and will not expire soon; a damaged file does not hold."""
+def holds(path: Path, cluster: Cluster) -> bool:
+    """Tell whether the file is of this cluster, where it is now, and will not expire soon.
+
+    A damaged file does not hold.
+    """
     try:
         extensions = yaml.safe_load(path.read_text())["extensions"]
         access = next(entry["extension"] for entry in extensions if entry["name"] == _EXTENSION)
         expires = dt.datetime.fromisoformat(access["expires_at"])
-        return bool(access["cluster"] == cluster_id and expires - _SPARE > dt.datetime.now(dt.UTC))
+        same = access["cluster"] == cluster.id and access["endpoint"] == cluster.endpoint
+        return bool(same and expires - _SPARE > dt.datetime.now(dt.UTC))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration):
         return False
 
 
-def write(path: Path, *, name: str, cluster_id: str, credentials: Credentials) -> None:
-    """Write the kubeconfig of a cluster with one context, named as the platform; raises ``FileError``."""
+def write(path: Path, *, cluster: Cluster, credentials: Credentials) -> None:
+    """Write the kubeconfig of a cluster with one context, named as the cluster is; raises ``FileError``."""
+    name = cluster.name
     authority = base64.b64encode(credentials.certificate_authority.encode()).decode()
     kubeconfig: dict[str, Any] = {
         "apiVersion": "v1",
@@ -53,7 +58,11 @@ def write(path: Path, *, name: str, cluster_id: str, credentials: Credentials) -
         "extensions": [
             {
                 "name": _EXTENSION,
-                "extension": {"cluster": cluster_id, "expires_at": credentials.expires_at.isoformat()},
+                "extension": {
+                    "cluster": cluster.id,
+                    "endpoint": cluster.endpoint,
+                    "expires_at": credentials.expires_at.isoformat(),
+                },
             }
         ],
     }

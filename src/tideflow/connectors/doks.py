@@ -80,14 +80,14 @@ class DoksConnector(PlatformConnector):
         cluster = self.cluster()
         if self._client is None or cluster is None or cluster.state != "running":
             return None
-        renew = functools.partial(self._write_kubeconfig, self._client, cluster.id)
-        if not access.holds(self.kubeconfig, cluster.id):
+        renew = functools.partial(self._write_kubeconfig, self._client, cluster)
+        if not access.holds(self.kubeconfig, cluster):
             renew()
         return self._client_of(self.kubeconfig, renew=renew)
 
-    def _write_kubeconfig(self, client: DigitalOcean, cluster_id: str) -> None:
-        credentials = client.credentials(cluster_id, expiry_seconds=self.settings.kubeconfig_seconds)
-        access.write(self.kubeconfig, name=self.platform, cluster_id=cluster_id, credentials=credentials)
+    def _write_kubeconfig(self, client: DigitalOcean, cluster: Cluster) -> None:
+        credentials = client.credentials(cluster.id, expiry_seconds=self.settings.kubeconfig_seconds)
+        access.write(self.kubeconfig, cluster=cluster, credentials=credentials)
 
     @override
     def forget(self) -> None:

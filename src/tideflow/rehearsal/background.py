@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
-import secrets
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tideflow.errors import RehearsalError
 from tideflow.files import locked, private_folder, write_private
-from tideflow.rehearsal import clusters
+from tideflow.rehearsal import clusters, tokens
 from tideflow.rehearsal.addresses import free_port, port_is_free
 from tideflow.rehearsal.building import binaries
 from tideflow.rehearsal.pace import Pace
@@ -22,14 +23,14 @@ from tideflow.rehearsal.processes import Background
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tideflow.rehearsal.control_plane import Component, ControlPlane
+    from tideflow.rehearsal.control_plane import Component
 
 __all__ = ["Pace", "Rehearsal", "Status"]
 
 _HOST = "127.0.0.1"
 _PATIENCE = 30.0  # seconds for the twin to answer
 _INTERVAL = 0.1
-_TOKEN_BYTES = 32
+_PORTS = range(1, 1 << 16)
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,15 @@ class Rehearsal:
                 "pod_ready_seconds": list(pace.pod_ready_seconds),
                 "speed": pace.speed,
                 "realistic": pace.realistic,
+                # A twin with another token than the one that is kept has to be restarted.
+                "token": hashlib.sha256(self.token.encode()).hexdigest()[:16],
             }
             if not self._process.running or settings != self._settings():
                 self._process.stop()
-                self._token()
                 write_private(self.folder / "settings.json", json.dumps(settings))
                 progress("starting the twin of DigitalOcean's API")
                 self._process.start([sys.executable, "-m", "tideflow.rehearsal.twin", str(self.folder)])
-            self._wait(pace, progress)
+            self._start_clusters(settings, pace, progress)
 
     def stop(self) -> bool:
         """Stop the twin and all control planes, and tell whether any of it ran; what they have stays."""
@@ -106,7 +108,7 @@ class Rehearsal:
     @property
     def token(self) -> str:
         """The token of the API, made when it is needed first and kept with mode 0600."""
-        return self._token()
+        return tokens.kept_or_new(self.folder)
 
     @property
     def _process(self) -> Background:
@@ -114,9 +116,9 @@ class Rehearsal:
 
     def _port(self) -> int:
         """Return the port that the twin has, had, or can have."""
-        port = (self._settings() or {}).get("port")
-        if isinstance(port, int) and (self._process.running or port_is_free(port, patience=2.0)):
-            return port
+        port: Any = (self._settings() or {}).get("port")
+        if port in _PORTS and (self._process.running or port_is_free(port, patience=2.0)):
+            return int(port)
         return free_port()
 
     def _settings(self) -> dict[str, Any] | None:
@@ -127,18 +129,6 @@ class Rehearsal:
             return None
         return settings if isinstance(settings, dict) else None
 
-    def _token(self) -> str:
-        file = self.folder / "token"
-        try:
-            token = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            token = ""
-        if not token:
-            token = f"dop_v1_{secrets.token_hex(_TOKEN_BYTES)}"
-            private_folder(self.folder)
-            write_private(file, token + "\n")
-        return token
-
     def _names(self) -> dict[str, str]:
         try:
             known = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))["clusters"]
@@ -146,35 +136,53 @@ class Rehearsal:
         except (OSError, ValueError, KeyError, TypeError):
             return {}
 
-    def _wait(self, pace: Pace, progress: Callable[[str], None]) -> None:
-        """Wait until the twin answers, and have the control planes of its running clusters run."""
+    def _start_clusters(self, settings: dict[str, Any], pace: Pace, progress: Callable[[str], None]) -> None:
+        """Have the control planes of the twin's running clusters run, as they would be started now.
+
+        What they were started with may have changed although all of it runs, such as where the twin is.
+        """
+        for cluster in self._running(lambda _: True):
+            clusters.start(
+                self.folder,
+                cluster["id"],
+                twin=f"http://{_HOST}:{settings['port']}",
+                binaries=Path(settings["binaries"]),
+                pace=pace,
+                progress=partial(_tell, progress, cluster["name"]),
+            )
+        # The twin looks a few times a second where they are.
+        self._running(
+            lambda cluster: cluster["endpoint"] == clusters.control_plane(self.folder, cluster["id"]).endpoint
+        )
+
+    def _running(self, accept: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """Return the twin's running clusters once it answers, and all of them are acceptable."""
         deadline = time.monotonic() + _PATIENCE
-        while (found := self._clusters()) is None:
+        while True:
+            answer = self._clusters()
+            found = [cluster for cluster in answer or () if cluster["status"]["state"] == "running"]
+            if answer is not None and all(map(accept, found)):
+                return found
             if not self._process.running or time.monotonic() > deadline:
                 raise self._failure()
             time.sleep(_INTERVAL)
-        settings = self._settings() or {}
-        for cluster in found:
-            plane = clusters.control_plane(self.folder, cluster["id"])
-            if cluster["status"]["state"] == "running" and not _is_up(plane):
-                progress(f"starting the cluster {cluster['name']} of the rehearsal again")
-                clusters.start(
-                    self.folder,
-                    cluster["id"],
-                    twin=f"http://{_HOST}:{settings['port']}",
-                    binaries=Path(settings["binaries"]),
-                    pace=pace,
-                    progress=progress,
-                )
 
     def _clusters(self) -> list[dict[str, Any]] | None:
-        """Return the clusters that the twin has, None while it does not answer."""
+        """Return the clusters that the twin has, None while it does not answer.
+
+        Raises ``RehearsalError`` if it does not take our token.
+        """
         settings = self._settings() or {}
         connection = http.client.HTTPConnection(_HOST, settings.get("port", 0), timeout=10)
         try:
-            headers = {"Authorization": f"Bearer {self._token()}"}
+            headers = {"Authorization": f"Bearer {self.token}"}
             connection.request("GET", "/v2/kubernetes/clusters?per_page=200", headers=headers)
             response = connection.getresponse()
+            if response.status == http.client.UNAUTHORIZED:
+                raise RehearsalError(
+                    f"what answers at {self.endpoint} does not take the token in {tokens.file(self.folder)}",
+                    hint="run `tideflow rehearsal stop`, and try again",
+                )
             if response.status != http.client.OK:
                 return None
             found: list[dict[str, Any]] = json.loads(response.read())["kubernetes_clusters"]
@@ -187,12 +195,12 @@ class Rehearsal:
     def _failure(self) -> RehearsalError:
         lines = [line for line in self._process.tail(5).splitlines() if line.strip()]
         last = lines[-1][:300] if lines else "it said nothing"
+        what = "is not ready yet" if self._process.running else "does not run"
         return RehearsalError(
-            f"the twin of DigitalOcean's API does not run: {last}",
+            f"the twin of DigitalOcean's API {what}: {last}",
             hint=f"see {self.folder / 'twin.log'}; `make clean` begins anew",
         )
 
 
-def _is_up(plane: ControlPlane) -> bool:
-    components = plane.components()
-    return bool(components) and all(component.running for component in components)
+def _tell(progress: Callable[[str], None], cluster: str, line: str) -> None:
+    progress(f"cluster {cluster}: {line}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -15,6 +16,7 @@ from tideflow.errors import RehearsalError
 from tideflow.files import private_folder, write_private
 
 _LIFETIME = dt.timedelta(days=3650)  # longer than any rehearsal is kept: nothing has to be renewed
+_UNREADABLE = (OSError, ValueError, TypeError, UnsupportedAlgorithm)
 _LEEWAY = dt.timedelta(minutes=5)  # clocks of virtual machines step back
 
 
@@ -39,12 +41,12 @@ class Authority:
             write_private(key_file, key_pem(authority.key))
             write_private(certificate_file, authority.certificate)
             return authority
-        try:
-            certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
-            key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-        except (OSError, ValueError, TypeError) as error:
-            raise _unusable(folder, type(error).__name__) from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        certificate, key = _load_certificate(certificate_file), load_key(key_file)
+        if certificate is None:
+            raise _unusable(folder, "ca.crt is no certificate")
+        if key is None:
+            raise _unusable(folder, "ca.key is no key")
+        if key.public_key() != certificate.public_key():
             raise _unusable(folder, "the key is another certificate's")
         return cls(certificate, key)
 
@@ -74,6 +76,17 @@ class Authority:
     def private_key(self) -> str:
         """The authority's private key, PEM."""
         return key_pem(self.key)
+
+    def has_issued(self, certificate_file: Path, key_file: Path) -> bool:
+        """Tell whether the files hold a certificate of this authority and its key, and nothing else."""
+        certificate, key = _load_certificate(certificate_file), load_key(key_file)
+        if certificate is None or key is None:
+            return False
+        try:
+            certificate.verify_directly_issued_by(self._certificate)
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        return key.public_key() == certificate.public_key()
 
     def issue(
         self,
@@ -112,6 +125,15 @@ def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
+def load_key(file: Path) -> ec.EllipticCurvePrivateKey | None:
+    """Return the private key in a file, or None if there is no such key in it."""
+    try:
+        key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    except _UNREADABLE:
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
 def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
     """Return the private key as PEM (PKCS #8), not encrypted."""
     return key.private_bytes(
@@ -122,6 +144,13 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
 def _alternatives(dns_names: Iterable[str], addresses: Iterable[str]) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in dns_names]
     return names + [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+
+
+def _load_certificate(file: Path) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificate(file.read_bytes())
+    except _UNREADABLE:
+        return None
 
 
 def _builder(

@@ -15,7 +15,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 
 from tideflow.files import private_folder, write_private
-from tideflow.rehearsal.certificates import Authority, key_pem, new_key
+from tideflow.rehearsal.certificates import Authority, key_pem, load_key, new_key
 
 ADMIN = "tideflow-rehearsal"
 """The user as whom the rehearsal itself works; its requests are not in the audit log."""
@@ -80,7 +80,7 @@ class Launch:
 def launches(settings: Settings) -> dict[str, Launch]:
     """Return how to start each component, by name, in the order in which they are needed.
 
-    Writes the files that they read: certificates once, the others anew.
+    Writes the files that they read: certificates once, unless they are damaged, the others anew.
     """
     private_folder(settings.folder)
     private_folder(settings.audit_log.parent)
@@ -160,6 +160,7 @@ def _api_server(settings: Settings) -> Launch:
         settings.sockets,
         (
             pki / "kube-apiserver.crt",
+            pki / "service-accounts.pub",
             folder / "token-review.kubeconfig",
             folder / "egress.yaml",
             folder / "audit-policy.yaml",
@@ -184,7 +185,7 @@ def _controller_manager(settings: Settings) -> Launch:
             "--profiling=false",
         ),
         folder,
-        (kubeconfig,),
+        (pki / "service-accounts.pub", kubeconfig),
     )
 
 
@@ -224,13 +225,13 @@ def _kwok(settings: Settings) -> Launch:
 
 def _files(settings: Settings) -> Iterator[tuple[str, str]]:
     for client in _CLIENTS:
-        yield f"{client}.kubeconfig", yaml.safe_dump(_kubeconfig(settings, client))
+        yield f"{client}.kubeconfig", _yaml(_kubeconfig(settings, client))
     yield (
         "token-review.kubeconfig",
-        yaml.safe_dump(_config({"server": settings.token_review_url}, {}, "token-review")),
+        _yaml(_config({"server": settings.token_review_url}, {}, "token-review")),
     )
-    yield "egress.yaml", yaml.safe_dump(_egress(settings.sockets / "egress.sock"))
-    yield "audit-policy.yaml", yaml.safe_dump(_AUDIT_POLICY)
+    yield "egress.yaml", _yaml(_egress(settings.sockets / "egress.sock"))
+    yield "audit-policy.yaml", _yaml(_AUDIT_POLICY)
     yield "stages.yaml", _stages(settings.pod_ready_seconds, realistic=settings.realistic)
 
 
@@ -276,7 +277,7 @@ _AUDIT_POLICY = {
 def _stages(pod_ready_seconds: tuple[float, float], *, realistic: bool) -> str:
     """Return kwok's stages, with pods getting ready (or crashing) after ``pod_ready_seconds`` (from, to)."""
     text = Path(__file__).with_name("stages.yaml").read_text(encoding="utf-8")
-    stages = {stage["metadata"]["name"]: stage for stage in yaml.safe_load_all(text)}
+    stages = {stage["metadata"]["name"]: stage for stage in yaml.load_all(text, yaml.CSafeLoader)}
     accepted = stages["pod-accepted"]["spec"]["delay"]["durationMilliseconds"]
     shortest, longest = (max(0, round(seconds * 1000) - accepted) for seconds in pod_ready_seconds)
     for name, restart in (("pod-ready", _RECOVERS), ("pod-crashes", _BACKS_OFF)):
@@ -296,7 +297,12 @@ def _stages(pod_ready_seconds: tuple[float, float], *, realistic: bool) -> str:
             "reason": "Pulling",
             "message": "Pulling image",
         }
-    return yaml.safe_dump_all(stages.values())
+    return _yaml(*stages.values())
+
+
+def _yaml(*documents: Any) -> str:
+    """Return YAML, made by the C library: every run waits for it."""
+    return str(yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
 
 
 def _delay(restart: str, database: str | None) -> str:
@@ -312,17 +318,17 @@ def _delay(restart: str, database: str | None) -> str:
 
 def _write_certificates(pki: Path) -> None:
     authority = Authority.load_or_create(pki, "tideflow rehearsal")
-    if not (pki / "service-accounts.pub").exists():
+    if (key := load_key(pki / "service-accounts.key")) is None:
         key = new_key()
         write_private(pki / "service-accounts.key", key_pem(key))
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        write_private(pki / "service-accounts.pub", public.decode())
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    write_private(pki / "service-accounts.pub", public.decode())
     server = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
     first_service_address = SERVICE_SUBNET.replace("0.0/16", "0.1")
     for name, (user, group) in {"kube-apiserver": ("kube-apiserver", ""), **_CLIENTS}.items():
-        if not (pki / f"{name}.crt").exists():
+        if not authority.has_issued(pki / f"{name}.crt", pki / f"{name}.key"):
             serves = name == "kube-apiserver"
             certificate, private_key = authority.issue(
                 user,

@@ -32,9 +32,6 @@ _ACCOUNT = (
 )
 _MOST_CPUS = 4  # more threads are of no use to one cluster, and several may run
 
-# Nothing else of our environment, which may hold tokens, is for processes that outlive us.
-_ENVIRONMENT = ("HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
-
 
 @dataclass(frozen=True)
 class Component:
@@ -59,17 +56,12 @@ class _State:
 
     @classmethod
     def load(cls, file: Path) -> Self | None:
-        """Return what the file holds, or None if there is none."""
+        """Return what the file holds; None if there is none, or it is damaged: that costs a restart."""
         try:
-            state = cls(**json.loads(file.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            return cls(int(found["port"]), str(found["sockets"]), dict(found["fingerprints"]))
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        except (OSError, ValueError, TypeError) as error:
-            raise RehearsalError(
-                f"{file} cannot be read ({type(error).__name__})",
-                hint=f"run `tideflow rehearsal stop`, then remove {file}; the cluster's data stays",
-            ) from error
-        return state
 
 
 class ControlPlane:
@@ -146,9 +138,10 @@ class ControlPlane:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def components(self) -> list[Component]:
-        """Return the components that the cluster was last started with, running or not."""
+        """Return the components that the cluster was last started with, running or not, and all that run."""
         started: Collection[str] = state.fingerprints if (state := self._state) else ()
-        return [Component(name, self._process(name).pid) for name in NAMES if name in started]
+        found = [Component(name, self._process(name).pid) for name in NAMES]
+        return [component for component in found if component.running or component.name in started]
 
     @property
     def endpoint(self) -> str:
@@ -219,7 +212,11 @@ class ControlPlane:
 
         def start(names: Sequence[str]) -> None:
             for launch in (how[name] for name in names if name in due):
-                self._process(launch.name).start(launch.command, cwd=launch.folder, env=_environment())
+                self._process(launch.name).start(
+                    launch.command,
+                    cwd=launch.folder,
+                    env={"GOMAXPROCS": str(min(_MOST_CPUS, os.cpu_count() or 1))},
+                )
 
         servers, clients = NAMES[:2], NAMES[2:]
         start(servers)
@@ -275,11 +272,6 @@ class ControlPlane:
                 return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False
-
-
-def _environment() -> dict[str, str]:
-    cpus = str(min(_MOST_CPUS, os.cpu_count() or 1))
-    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"GOMAXPROCS": cpus}
 
 
 def _essence(log: str) -> str:

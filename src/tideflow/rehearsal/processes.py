@@ -2,6 +2,9 @@
 
 A pid alone does not say who it is: after a reboot, or a long time, it is somebody else's. The time the kernel
 started it, in ticks since boot, tells them apart, and so does the boot's id after a reboot.
+
+The file that holds them may be damaged or gone. So each process carries its file's path in its environment as
+well, where it is looked for when the file does not lead to it.
 """
 
 import os
@@ -15,7 +18,13 @@ from pathlib import Path
 from tideflow.errors import RehearsalError
 from tideflow.files import private_folder, write_private
 
+MARKER = "TIDEFLOW_PROCESS"
+"""The environment variable of a background process with the absolute path of its ``.pid`` file."""
+
 _TAIL = 64 * 1024  # bytes read from the end of a log
+
+# Nothing else of our environment, which may hold tokens, is for processes that outlive us.
+_ENVIRONMENT = ("HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
 
 
 class Background:
@@ -32,9 +41,9 @@ class Background:
     ) -> None:
         """Start ``command`` in a session of its own, without input, its output (and errors) going to the log.
 
-        The log of the process before is kept as ``<name>.previous.log``. ``env`` is the whole environment;
-        ours if it is None. Raises `RehearsalError` when it is running already or the program cannot be
-        started.
+        The log of the process before is kept as ``<name>.previous.log``. Of our environment it gets only what
+        holds no secrets, and ``env`` in addition. Raises `RehearsalError` when it is running already or the
+        program cannot be started.
         """
         if (pid := self.pid) is not None:
             raise RehearsalError(f"{self.name} is already running (pid {pid})", hint="stop it first")
@@ -46,7 +55,7 @@ class Background:
             process = subprocess.Popen(  # noqa: S603 - the caller's own program
                 command,
                 cwd=cwd,
-                env=env,
+                env={**_inherited(), **(env or {}), MARKER: self._marker},
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=subprocess.STDOUT,
@@ -69,15 +78,35 @@ class Background:
             pid, _, identity = self._record.read_text(encoding="utf-8").strip().partition(" ")
             number = int(pid)
         except (OSError, ValueError):
-            return None
+            return self._search()
         found, ended = _look(number)
         if not found or found != identity:
-            return None
+            return self._search()
         if ended:
-            with suppress(ChildProcessError):  # as our child it stays a zombie until we ask how it ended
-                os.waitpid(number, os.WNOHANG)
+            _reap(number)
             return None
         return number
+
+    @property
+    def _marker(self) -> str:
+        return os.path.realpath(self._record)
+
+    def _search(self) -> int | None:
+        """Return the process that carries our marker, if there is one; without a log none was started."""
+        if not self.log.exists():
+            return None
+        marker = os.fsencode(f"{MARKER}={self._marker}")
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if process.stat().st_uid != os.geteuid():
+                    continue
+                environment = (process / "environ").read_bytes().split(b"\0")  # empty once it has ended
+                # Its own children inherit the marker, but lead no session.
+                if marker in environment and os.getsid(pid := int(process.name)) == pid:
+                    return pid
+            except OSError:  # it is gone
+                continue
+        return None
 
     @property
     def running(self) -> bool:
@@ -94,11 +123,11 @@ class Background:
                 # Unlike the pid, the descriptor cannot come to mean another process while we wait.
                 descriptor = os.pidfd_open(pid)
                 try:
-                    if self.running:
+                    if self.pid == pid:
                         _end(descriptor, timeout)
                 finally:
                     os.close(descriptor)
-            _ = self.pid  # reaps it
+            _reap(pid)
         self._record.unlink(missing_ok=True)
 
     def tail(self, lines: int) -> str:
@@ -119,6 +148,16 @@ def _end(descriptor: int, timeout: float) -> None:
     if not gone.poll(timeout * 1000):
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         gone.poll()
+
+
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+
+
+def _reap(pid: int) -> None:
+    """Ask how a process ended: as our child it stays a zombie until then."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def _look(pid: int) -> tuple[str, bool]:

@@ -80,12 +80,16 @@ def vendored(folder: Path) -> Vendored | None:
         raise VendoringError(f"{folder} is not whole: it has no {MARKER}", hint=_AGAIN) from e
     except (OSError, KeyError, ValueError) as e:
         raise VendoringError(f"{folder / MARKER} cannot be read", hint=_AGAIN) from e
-    count = len(_paths(folder))
-    if count != found.objects:
+    paths = _paths(folder)
+    if len(paths) != found.objects:
         raise VendoringError(
-            f"{folder} is not whole: Kubeflow {found.release} has {found.objects} objects, {count} are there",
+            f"{folder} is not whole: Kubeflow {found.release} has {found.objects} objects, "
+            f"{len(paths)} are there",
             hint=_AGAIN,
         )
+    # A file of comments only is its owner's way to leave an object out; an empty one is a full disk's.
+    if empty := next((path for path in paths if not (folder / path).stat().st_size), None):
+        raise VendoringError(f"{folder} is not whole: {empty} is empty", hint=_AGAIN)
     return found
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from tideflow import __version__
 from tideflow.clients.guarding import Guarded
-from tideflow.clients.kubernetes import Kubernetes
+from tideflow.clients.kubernetes import _READS, Kubernetes
 from tideflow.clients.resources import Resources, away, from_discovery
 from tideflow.errors import Cause, KubernetesError, SettingError
 
@@ -96,6 +96,12 @@ def cluster(server: Server, tmp_path: Path) -> Iterator[Kubernetes]:
     opened = Kubernetes.from_kubeconfig(kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_port}"))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what failed tried again at once."""
+    monkeypatch.setattr("tideflow.clients.kubernetes._READS", _READS.new(backoff_factor=0, backoff_jitter=0))
 
 
 def kubeconfig(folder: Path, server: str) -> Path:
@@ -239,11 +245,31 @@ def test_a_refusal_that_is_no_status_is_still_one_line(
     assert len(str(caught.value)) < 700
 
 
-def test_a_server_that_is_away(tmp_path: Path) -> None:
-    """No answer is an error of status 0 that names the server, and holds no credentials."""
-    away = Kubernetes.from_kubeconfig(kubeconfig(tmp_path, "http://127.0.0.1:1"))
-    with pytest.raises(KubernetesError, match=r"127\.0\.0\.1:1 cannot be reached") as caught:
-        away.get("/version")
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1", "the connection was refused or cut"),
+        ("http://nowhere.invalid", "its name cannot be resolved"),
+        ("https://127.0.0.1", "its certificate is not the one the kubeconfig expects"),
+    ],
+)
+@pytest.mark.usefixtures("hasty")
+def test_a_server_that_is_away(
+    tmp_path: Path, request: pytest.FixtureRequest, method: str, url: str, why: str
+) -> None:
+    """No answer is an error of status 0 that names the server and why, and holds no credentials.
+
+    What is tried again is told in the same words.
+    """
+    if url.startswith("https"):
+        url += f":{request.getfixturevalue('server').server_port}"  # which speaks no TLS
+    away = Kubernetes.from_kubeconfig(kubeconfig(tmp_path, url))
+    with pytest.raises(KubernetesError) as caught:
+        away.request(method, "/version", body={} if method == "PATCH" else None)
+    assert (
+        str(caught.value) == f"the Kubernetes API server {url} cannot be reached for {method} /version: {why}"
+    )
     assert caught.value.status == 0
     assert TOKEN not in str(caught.value)
     assert caught.value.__cause__ is None

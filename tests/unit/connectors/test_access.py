@@ -1,19 +1,31 @@
 """A platform's kubeconfig is private, whole, and renewed in time."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tideflow.clients.digitalocean import Credentials
+from tideflow.clients.digitalocean import Cluster, Credentials
 from tideflow.connectors import access
+
+CLUSTER = Cluster(
+    id="one",
+    name="ml",
+    region="nyc3",
+    version="1.34.1-do.2",
+    state="running",
+    message="",
+    endpoint="https://127.0.0.1:6443",
+    node_pools=(),
+)
 
 
 def credentials(*, hours: float) -> Credentials:
     """Return credentials that hold for some hours."""
     return Credentials(
-        server="https://127.0.0.1:6443",
+        server=CLUSTER.endpoint,
         certificate_authority="-----BEGIN CERTIFICATE-----\n",
         token="canary-token",
         expires_at=dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours),
@@ -23,22 +35,26 @@ def credentials(*, hours: float) -> Credentials:
 def test_a_kubeconfig_is_written_for_kubectl_and_private(tmp_path: Path) -> None:
     """One context, named as the platform, in a file of mode 0600."""
     path = tmp_path / "platform" / "kubeconfig"
-    access.write(path, name="ml", cluster_id="one", credentials=credentials(hours=12))
+    access.write(path, cluster=CLUSTER, credentials=credentials(hours=12))
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert [left.name for left in path.parent.iterdir()] == ["kubeconfig"]
     assert yaml.safe_load(path.read_text())["current-context"] == "ml"
-    assert access.holds(path, "one")
+    assert access.holds(path, CLUSTER)
 
 
 def test_it_does_not_hold_for_another_cluster_nor_for_long(tmp_path: Path) -> None:
-    """A cluster that was made again has another id; a token about to expire is renewed before it does."""
+    """A cluster that was made again has another id, a rehearsal's may be at another port by now.
+
+    A token about to expire is renewed before it does.
+    """
     path = tmp_path / "kubeconfig"
-    assert not access.holds(path, "one")
-    access.write(path, name="ml", cluster_id="one", credentials=credentials(hours=0.5))
-    assert not access.holds(path, "one")
-    access.write(path, name="ml", cluster_id="one", credentials=credentials(hours=12))
-    assert not access.holds(path, "two")
+    assert not access.holds(path, CLUSTER)
+    access.write(path, cluster=CLUSTER, credentials=credentials(hours=0.5))
+    assert not access.holds(path, CLUSTER)
+    access.write(path, cluster=CLUSTER, credentials=credentials(hours=12))
+    assert not access.holds(path, replace(CLUSTER, id="two"))
+    assert not access.holds(path, replace(CLUSTER, endpoint="https://127.0.0.1:6444"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"[", b"a: b", b"extensions: 7", b"extensions: [{}]"])
@@ -46,4 +62,4 @@ def test_a_damaged_kubeconfig_does_not_hold(tmp_path: Path, damage: bytes) -> No
     """Whatever is in the file, the answer is no and not an exception."""
     path = tmp_path / "kubeconfig"
     path.write_bytes(damage)
-    assert not access.holds(path, "one")
+    assert not access.holds(path, CLUSTER)

@@ -141,3 +141,23 @@ def test_a_key_that_an_interrupted_start_left_is_replaced(tmp_path: Path) -> Non
     (folder / "ca.key").write_text("half of a key")
     authority = Authority.load_or_create(folder, "test")
     assert Authority.load_or_create(folder, "test").certificate == authority.certificate
+
+
+def test_what_an_authority_has_issued_is_told_from_all_else(tmp_path: Path) -> None:
+    """A certificate and its key, both whole; not one of each of two pairs, nor another authority's."""
+    authority = Authority.new("ours")
+    files = tmp_path / "crt", tmp_path / "key"
+    pairs = [authority.issue("one"), authority.issue("two"), Authority.new("ours").issue("one")]
+
+    def accepted(certificate: str, key: str) -> bool:
+        for file, text in zip(files, (certificate, key), strict=True):
+            file.write_text(text)
+        return authority.has_issued(*files)
+
+    assert not authority.has_issued(*files)
+    assert accepted(*pairs[0])
+    assert not accepted(pairs[0][0], pairs[1][1])
+    assert not accepted(*pairs[2])
+    assert not accepted(pairs[0][0], "soup")
+    assert not accepted("soup", pairs[0][1])
+    assert not accepted(pairs[0][1], pairs[0][0])

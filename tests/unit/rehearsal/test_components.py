@@ -40,6 +40,29 @@ def test_asking_again_changes_nothing(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
+    ("damaged", "restarted"),
+    [
+        ("admin.crt", set()),
+        ("kube-scheduler.key", set()),
+        ("kube-apiserver.crt", {"kube-apiserver"}),
+        ("kube-apiserver.key", {"kube-apiserver"}),
+        ("service-accounts.pub", set()),
+        ("service-accounts.key", {"kube-apiserver", "kube-controller-manager"}),
+    ],
+)
+def test_damaged_certificates_and_keys_are_made_anew(
+    settings: Settings, damaged: str, restarted: set[str]
+) -> None:
+    """Those of the authority apart: all others are its to issue. Who has read them is restarted."""
+    before = {name: launch.fingerprint for name, launch in launches(settings).items()}
+    file = settings.folder / "pki" / damaged
+    file.write_bytes(b"\xff soup")
+    after = {name: launch.fingerprint for name, launch in launches(settings).items()}
+    assert file.read_text().startswith("-----BEGIN ")
+    assert {name for name in before if before[name] != after[name]} == restarted
+
+
+@pytest.mark.parametrize(
     ("change", "restarted"),
     [
         ({"pod_ready_seconds": (8.0, 24.0)}, {"kwok"}),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tideflow.errors import RehearsalError
-from tideflow.rehearsal.control_plane import ControlPlane, _essence
+from tideflow.rehearsal.control_plane import Component, ControlPlane, _essence
+from tideflow.rehearsal.processes import Background
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,10 +32,33 @@ def test_of_a_log_the_line_that_says_why_is_shown(log: str, essence: str) -> Non
     assert _essence(log) == essence
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"port": 1}', '{"port": 1, "sockets": "/s", "more": 1}'])
-def test_a_damaged_state_is_said(tmp_path: Path, content: str) -> None:
-    """One line that names the file and what to do."""
-    (tmp_path / "state.json").write_text(content)
-    with pytest.raises(RehearsalError, match=r"state\.json cannot be read") as raised:
-        ControlPlane(tmp_path).components()
-    assert "tideflow rehearsal stop" in raised.value.hint
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"\xff",
+        b'{"port": 1}',
+        b'{"port": "x", "sockets": "/s", "fingerprints": {}}',
+        b'{"port": 1, "sockets": "/s", "fingerprints": ["etcd"]}',
+    ],
+)
+def test_a_damaged_state_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
+    """The next start writes it anew; until then nobody knows where the server is."""
+    (tmp_path / "state.json").write_bytes(content)
+    plane = ControlPlane(tmp_path)
+    assert plane.components() == []
+    with pytest.raises(RehearsalError, match="has never been started"):
+        _ = plane.endpoint
+
+
+def test_what_runs_is_known_without_a_state(tmp_path: Path) -> None:
+    """So that it can be told, and stopped."""
+    kwok = Background(tmp_path, "kwok")
+    kwok.start(["sleep", "600"])
+    (tmp_path / "state.json").write_text("soup")
+    plane = ControlPlane(tmp_path)
+    assert plane.components() == [Component("kwok", kwok.pid)]
+    plane.stop()
+    assert not kwok.running

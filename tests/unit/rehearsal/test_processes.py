@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLEEP = ["sleep", "600"]
+WORK = [sys.executable, "-c", "import time; print('at work', flush=True); time.sleep(600)"]
 
 
 @pytest.fixture
@@ -82,18 +83,20 @@ def test_the_tail_of_a_long_log_is_its_end(process: Background, tmp_path: Path) 
 
 def test_a_pid_that_is_somebody_elses_by_now_is_not_ours(process: Background, tmp_path: Path) -> None:
     """Only with the time it was started does a pid say who it is; others are never signalled."""
-    process.start(SLEEP)
+    process.start(WORK)
+    eventually(lambda: process.tail(1) == "at work")
     record = tmp_path / "cluster" / "sleeper.pid"
     time.sleep(0.05)  # the kernel counts in hundredths of a second; pids are not used again that fast
     stranger = subprocess.Popen(SLEEP)
     try:
-        ours = record.read_text()
-        record.write_text(f"{stranger.pid} {ours.partition(' ')[2]}")
-        assert not process.running
+        pid, _, identity = record.read_text().partition(" ")
+        record.write_text(f"{stranger.pid} {identity}")
+        assert process.pid == int(pid)
         process.stop()
         assert stranger.poll() is None
-        record.write_text(ours)
-        assert process.running
+        assert not process.running
+        record.write_text(f"{stranger.pid} {identity}")
+        assert not process.running
     finally:
         stranger.kill()
         stranger.wait()
@@ -106,6 +109,48 @@ def test_a_damaged_record_means_not_running(process: Background, tmp_path: Path,
     (tmp_path / "cluster" / "sleeper.pid").write_text(content)
     assert not process.running
     process.stop()
+
+
+@pytest.mark.parametrize("content", [None, "", "soup", "1 2", "99999999999 1", b"\xff\xfe"])
+def test_a_process_is_found_without_its_record(
+    process: Background, tmp_path: Path, content: str | bytes | None
+) -> None:
+    """It says itself who it is: it is not started twice, and is stopped."""
+    process.start(WORK)
+    eventually(lambda: process.tail(1) == "at work")  # for an instant, a new process has no environment
+    pid = process.pid
+    assert pid is not None
+    record = tmp_path / "cluster" / "sleeper.pid"
+    if content is None:
+        record.unlink()
+    else:
+        record.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert process.pid == pid
+    assert not Background(tmp_path / "cluster", "sleep").running
+    with pytest.raises(RehearsalError, match=f"already running .pid {pid}."):
+        process.start(SLEEP)
+    process.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_children_of_a_process_are_not_taken_for_it(process: Background, tmp_path: Path) -> None:
+    """What a background process starts in the background carries its own mark."""
+    program = (
+        "import sys, time; from pathlib import Path; from tideflow.rehearsal.processes import Background;"
+        f"Background(Path(sys.argv[1]), 'child').start({WORK!r}); time.sleep(600)"
+    )
+    process.start([sys.executable, "-c", program, str(tmp_path / "cluster")])
+    child = Background(tmp_path / "cluster", "child")
+    eventually(lambda: child.tail(1) == "at work" and child.running)
+    for record in (tmp_path / "cluster").glob("*.pid"):
+        record.write_text("soup")
+    assert process.pid != child.pid
+    process.stop()
+    assert not process.running
+    assert child.running
+    child.stop()
+    assert not child.running
 
 
 def test_one_that_does_not_listen_to_the_polite_signal_is_killed(process: Background) -> None:
@@ -148,10 +193,14 @@ def test_a_program_that_is_not_there_is_said(process: Background) -> None:
     assert "/nowhere/sleep" in raised.value.hint
 
 
-def test_the_environment_is_only_what_is_given(process: Background, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in ours and not given does not get there."""
+@pytest.mark.parametrize("given", [{"GIVEN": "1"}, None])
+def test_the_environment_is_only_what_is_given(
+    process: Background, monkeypatch: pytest.MonkeyPatch, given: dict[str, str] | None
+) -> None:
+    """Of ours, what may hold a token does not get there."""
     monkeypatch.setenv("CANARY", "canary-token")
-    process.start(["env"], env={"PATH": os.environ["PATH"], "GIVEN": "1"})
+    process.start(["env"], env=given)
     eventually(lambda: not process.running)
-    assert "GIVEN=1" in process.tail(50)
+    assert ("GIVEN=1" in process.tail(50)) == (given is not None)
+    assert f"PATH={os.environ['PATH']}" in process.tail(50)
     assert "canary-token" not in process.tail(50)

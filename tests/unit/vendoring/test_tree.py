@@ -56,6 +56,20 @@ def test_a_tree_that_is_not_whole_is_refused(tmp_path: Path, missing: str) -> No
         tree.vendored(folder)
 
 
+def test_an_emptied_file_is_refused(tmp_path: Path) -> None:
+    """Its object would vanish without a word; what was taken out on purpose has its reason in a comment."""
+    folder = tmp_path / "kubeflow"
+    put(folder, FILES)
+    file = folder / "core_v1--A/default--one.yaml"
+    file.write_text("# ours is made elsewhere\n")
+    assert tree.vendored(folder) is not None
+    file.write_text("")
+    with pytest.raises(
+        VendoringError, match=r"is not whole: core_v1--A/default--one\.yaml is empty; run `make vendor`"
+    ):
+        tree.vendored(folder)
+
+
 @pytest.mark.parametrize("marker", ["release =", "release = 'x'\n", b"\xff"])
 def test_a_damaged_marker_is_refused(tmp_path: Path, marker: str | bytes) -> None:
     """It is one line, whatever the damage."""

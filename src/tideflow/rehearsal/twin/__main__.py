@@ -1,6 +1,6 @@
 """``python -m tideflow.rehearsal.twin FOLDER``: the twin of a rehearsal, as ``background`` starts it.
 
-What it needs to know is in the folder: it holds a token, which arguments would show to everybody.
+What it needs to know is in the folder: the token, which arguments would show to everybody, above all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tideflow.errors import TideflowError
 from tideflow.rehearsal.pace import Pace
-from tideflow.rehearsal.twin.server import serve
+from tideflow.rehearsal.twin.server import listening, serve
 
 
 def main() -> None:
@@ -21,15 +21,16 @@ def main() -> None:
     folder = Path(sys.argv[1])
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     try:
-        serve(
-            folder,
-            port=settings["port"],
-            token=(folder / "token").read_text(encoding="utf-8").strip(),
-            binaries=Path(settings["binaries"]),
-            pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"], settings["realistic"]),
-        )
+        with listening(settings["port"]) as listener:
+            serve(
+                folder,
+                listener,
+                binaries=Path(settings["binaries"]),
+                pace=Pace(tuple(settings["pod_ready_seconds"]), settings["speed"], settings["realistic"]),
+            )
     except TideflowError as error:
-        sys.exit(str(error))  # the last line of the log, which whoever starts the twin shows
+        # The last line of the log, which whoever starts the twin shows, with a hint for a rehearsal.
+        sys.exit(error.message)
 
 
 if __name__ == "__main__":

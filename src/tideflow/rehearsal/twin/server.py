@@ -13,6 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tideflow.errors import RehearsalError
 from tideflow.files import private_folder
+from tideflow.rehearsal import tokens
 from tideflow.rehearsal.twin.api import application
 from tideflow.rehearsal.twin.lifecycle import Lifecycle
 from tideflow.rehearsal.twin.state import State
@@ -35,8 +36,11 @@ class _Handler(WSGIRequestHandler):
         self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
 
 
-def _listening(port: int) -> socket.socket:
-    """Return a socket on loopback; werkzeug's own says on several lines that it cannot be had."""
+def listening(port: int) -> socket.socket:
+    """Return a socket that listens on a port of loopback; the caller closes it.
+
+    Raises ``RehearsalError`` if the port cannot be had; werkzeug itself says so on several lines.
+    """
     try:
         return socket.create_server((HOST, port), backlog=128)
     except OSError as error:
@@ -50,32 +54,33 @@ def _listening(port: int) -> socket.socket:
 
 def serve(
     folder: Path,
+    listener: socket.socket,
     *,
-    port: int,
-    token: str,
+    token: str | None = None,
     binaries: Path,
     pace: Pace,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve the twin whose state is in ``folder`` until SIGTERM or SIGINT; its control planes go on.
 
-    ``ready`` is told the address once it answers. Raises ``RehearsalError`` if the port is taken, or what
-    is in the folder cannot be read.
+    Clients have to show the ``token``, by default the one that is kept in the folder, made now if there is
+    none. ``ready`` is told the address once it answers. Raises ``RehearsalError`` if what is in the folder
+    cannot be read.
     """
     logging.getLogger("werkzeug").setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     private_folder(folder)
     state = State(folder / "state.json")
     lifecycle = Lifecycle(state, folder, binaries, pace)
-    with _listening(port) as listener:
-        server = make_server(
-            HOST,
-            port,
-            application(state, lifecycle, token),
-            threaded=True,
-            request_handler=_Handler,
-            fd=listener.fileno(),  # of which it makes a copy
-        )
+    port = listener.getsockname()[1]
+    server = make_server(
+        HOST,
+        port,
+        application(state, lifecycle, token or tokens.kept_or_new(folder)),
+        threaded=True,
+        request_handler=_Handler,
+        fd=listener.fileno(),  # of which it makes a copy
+    )
     lifecycle.address = f"http://{HOST}:{port}"
     following = threading.Thread(target=lifecycle.run, daemon=True)
     following.start()
@@ -91,3 +96,6 @@ def serve(
     finally:
         lifecycle.stop()
         server.server_close()
+        if folder.is_dir():  # or it was removed, and is not wanted again
+            with state.lock:
+                state.save()  # the file may have been damaged since

@@ -130,7 +130,7 @@ class State:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RehearsalError(
                 f"what the twin knew cannot be read from {file} ({type(error).__name__})",
-                hint="run `make clean` to begin anew; it removes the rehearsal's clusters",
+                hint=f"remove {file.parent} to begin anew, without the clusters in it",
             ) from error
 
     @property
