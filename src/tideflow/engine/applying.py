@@ -12,10 +12,10 @@ from tideflow.engine import (
     comparing,
     diff,
     graph,
+    placing,
     plan,
     prune,
     pruning,
-    readiness,
     records,
     report,
     snapshot,
@@ -32,7 +32,7 @@ from tideflow.engine.records import ONCE, Record, Records
 from tideflow.engine.release import Release
 from tideflow.engine.writing import Writing
 from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
-from tideflow.errors import ApplyError, ManifestError
+from tideflow.errors import ApplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -90,7 +90,7 @@ class Application:
 
         ``namespaces`` are those that it will have; nothing is asked of any cluster.
         """
-        _refuse_undefined(self._manifests)
+        placing.refuse_undefined(self._manifests)
         world = World({name: {} for name in namespaces}, (), {})
         graph.needs(self._manifests, world, self._gates)
 
@@ -102,19 +102,12 @@ class Application:
         server cannot be asked.
         """
         if self._cluster is None:
-            _refuse_undefined(self._manifests)
+            placing.refuse_undefined(self._manifests)
             graph.needs(self._manifests, World(None, (), {}), self._gates)
             return Plan(created=tuple(manifest.key for manifest in self._manifests))
         resources = self._cluster.resources()
-        definitions = _definitions(self._manifests)
-        self._manifests = [_placed(manifest, resources, definitions) for manifest in self._given]
-        wanted = set()
-        for manifest in self._manifests:
-            if manifest.key in wanted:
-                raise ManifestError(
-                    f"{manifest.key} is there twice, once without its namespace", hint="remove one of them"
-                )
-            wanted.add(manifest.key)
+        self._manifests = placing.placed(self._given, resources)
+        wanted = {manifest.key for manifest in self._manifests}
         self._recorded = Records(self._cluster, self._set).read()
         removed = {key: record for key, record in self._recorded.items() if key not in wanted}
         self._snapshot = snapshot.read(
@@ -318,43 +311,3 @@ class Application:
             plurals={(found.group, found.kind): (found.plural, found.namespaced) for found in resources},
         )
         return graph.needs(self._manifests, world, self._gates)
-
-
-def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
-    """Return, for each type that the set defines, whether it is namespaced."""
-    return {
-        (spec["group"], spec["names"]["kind"]): spec.get("scope") == "Namespaced"
-        for manifest in manifests
-        if manifest.key.kind == "CustomResourceDefinition" and (spec := manifest.body["spec"])
-    }
-
-
-def _refuse_undefined(manifests: Sequence[Manifest]) -> None:
-    """Raise ``ManifestError`` for a custom resource that the set itself does not define."""
-    definitions = _definitions(manifests)
-    for manifest in manifests:
-        key = manifest.key
-        if readiness.is_custom(key.group) and (key.group, key.kind) not in definitions:
-            raise _undefined(manifest)
-
-
-def _undefined(manifest: Manifest) -> ManifestError:
-    custom = readiness.is_custom(manifest.key.group)
-    return ManifestError(
-        f"{manifest.key} is of a type that nobody defines: {manifest.body['apiVersion']} {manifest.key.kind}",
-        hint=f"{'add its CustomResourceDefinition, or ' if custom else ''}correct {manifest.origin}",
-    )
-
-
-def _placed(manifest: Manifest, resources: Resources, definitions: dict[tuple[str, str], bool]) -> Manifest:
-    """Return the manifest in the namespace it belongs to; raises ``ManifestError`` for an unknown type."""
-    key = manifest.key
-    resource = resources.find(key.group, manifest.version, key.kind)
-    namespaced = resource.namespaced if resource else definitions.get((key.group, key.kind))
-    if namespaced is None:
-        raise _undefined(manifest)
-    if namespaced and not key.namespace:
-        return manifest.in_namespace("default")
-    if not namespaced and key.namespace:
-        return manifest.in_namespace("")  # the server ignores it, and so does kubectl
-    return manifest

@@ -1,0 +1,72 @@
+"""Where objects belong: the type they are of, and whether that is in a namespace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tideflow.engine import readiness
+from tideflow.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tideflow.clients.resources import Resources
+    from tideflow.engine.manifests import Key, Manifest
+
+
+def placed(manifests: Sequence[Manifest], resources: Resources) -> list[Manifest]:
+    """Return the manifests, each in the namespace it belongs to.
+
+    Raises ``ManifestError`` for a type that neither the server has nor the set defines, and for an object
+    that is there twice, once without its namespace.
+    """
+    definitions = _definitions(manifests)
+    found: dict[Key, Manifest] = {}
+    for manifest in (_placed(manifest, resources, definitions) for manifest in manifests):
+        if found.setdefault(manifest.key, manifest) is not manifest:
+            raise ManifestError(
+                f"{manifest.key} is there twice, once without its namespace", hint="remove one of them"
+            )
+    return list(found.values())
+
+
+def refuse_undefined(manifests: Sequence[Manifest]) -> None:
+    """Raise ``ManifestError`` for a custom resource that the set itself does not define."""
+    definitions = _definitions(manifests)
+    for manifest in manifests:
+        key = manifest.key
+        if readiness.is_custom(key.group) and (key.group, key.kind) not in definitions:
+            raise _undefined(manifest)
+
+
+def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
+    """Return, for each type that the set defines, whether it is namespaced."""
+    return {
+        (spec["group"], spec["names"]["kind"]): spec.get("scope") == "Namespaced"
+        for manifest in manifests
+        if manifest.key.kind == "CustomResourceDefinition" and (spec := manifest.body["spec"])
+    }
+
+
+def _undefined(manifest: Manifest) -> ManifestError:
+    custom = readiness.is_custom(manifest.key.group)
+    return ManifestError(
+        f"{manifest.key} is of a type that nobody defines: {manifest.body['apiVersion']} {manifest.key.kind}",
+        hint=f"{'add its CustomResourceDefinition, or ' if custom else ''}correct {manifest.origin}",
+    )
+
+
+def _placed(
+    manifest: Manifest, resources: Resources, definitions: Mapping[tuple[str, str], bool]
+) -> Manifest:
+    """Return the manifest in the namespace it belongs to; raises ``ManifestError`` for an unknown type."""
+    key = manifest.key
+    resource = resources.find(key.group, manifest.version, key.kind)
+    namespaced = resource.namespaced if resource else definitions.get((key.group, key.kind))
+    if namespaced is None:
+        raise _undefined(manifest)
+    if namespaced and not key.namespace:
+        return manifest.in_namespace("default")
+    if not namespaced and key.namespace:
+        return manifest.in_namespace("")  # the server ignores it, and so does kubectl
+    return manifest
