@@ -467,3 +467,27 @@ def test_what_users_apply_meanwhile_is_no_reason_to_keep(cluster: Kubernetes, sp
         query={"fieldManager": "tideflow-by-hand"},
     )
     assert [key.name for key in apply(cluster, space, objects[:1], prune="objects").pruned] == ["b"]
+
+
+def test_a_type_that_went_since_discovery_was_read_takes_its_objects_along(
+    cluster: Kubernetes, space: str
+) -> None:
+    """Its list is answered with 404: what the record has of it is gone."""
+    kind = f"Brief{space}"
+    objects = [namespace(space), definition(kind), custom(kind, "b", space)]
+    apply(cluster, space, objects)
+    assert cluster.resources(refresh=True).of_kind("example.org", kind)
+    name = f"{kind.lower()}s.example.org"
+    cluster.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    collection = f"/apis/example.org/v1/{kind.lower()}s"
+
+    def listed() -> bool:
+        try:
+            cluster.get(collection)
+        except KubernetesError as error:
+            return error.status != 404
+        return True
+
+    eventually(listed, lambda found: not found)
+    plan = apply(cluster, space, objects[:1], prune="everything")
+    assert {key.kind for key in plan.gone} == {kind, "CustomResourceDefinition"}

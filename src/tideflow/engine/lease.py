@@ -18,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tideflow.engine.faults import insisted
 from tideflow.engine.ownership import field_manager
 from tideflow.engine.records import NAMESPACE
 from tideflow.errors import ApplyError, KubernetesError
@@ -112,13 +113,13 @@ class Lease:
         """Create the Lease, or wait until it is given back or expires."""
         if self._created():
             return
-        self.waited = True
         started = seen_at = _now()
         version = ""
         while True:
             try:
                 live = self._read()
                 if live is None:
+                    self.waited = True  # for a moment
                     if self._created():
                         return
                     continue
@@ -156,7 +157,7 @@ class Lease:
             "spec": self._spec(acquired=True),
         }
         try:
-            self._live = self._cluster.post(_COLLECTION, lease)
+            self._live = insisted(functools.partial(self._cluster.post, _COLLECTION, lease))
         except KubernetesError as error:
             if error.status == _CONFLICT:
                 return False
@@ -171,6 +172,7 @@ class Lease:
         if holder == self._identity:  # the answer to our own write was lost
             self._live = live
             return True
+        self.waited = True
         if holder and silent < (spec.get("leaseDurationSeconds") or DURATION):
             return False
         transitions = (spec.get("leaseTransitions") or 0) + 1

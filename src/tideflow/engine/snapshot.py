@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tideflow.clients.kubernetes import JSON, METADATA_LIST
 from tideflow.engine import readiness, webhooks
 from tideflow.engine.manifests import Key
+from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -57,7 +58,8 @@ def read(cluster: Kubernetes, resources: Iterable[Resource], wanted: Collection[
         for (group, kind), (version, objects) in zip(
             by_type, pool.map(lambda resource: _listed(cluster, resource), by_type.values()), strict=True
         ):
-            snapshot.versions[group, kind] = version
+            if version:
+                snapshot.versions[group, kind] = version
             all_of_them = (group, kind) in _WHOLE or (group, kind) == NAMESPACE
             for live in objects:
                 key = key_of(group, kind, live)
@@ -78,7 +80,12 @@ def _listed(cluster: Kubernetes, resource: Resource) -> tuple[str, list[dict[str
     accept = JSON if is_whole(resource.group, resource.kind) else METADATA_LIST
     version = ""
     found: list[dict[str, Any]] = []
-    for page in cluster.pages(resource.collection(), accept=accept):
-        version = version or page["metadata"]["resourceVersion"]
-        found.extend(page["items"] or ())
+    try:
+        for page in cluster.pages(resource.collection(), accept=accept):
+            version = version or page["metadata"]["resourceVersion"]
+            found.extend(page["items"] or ())
+    except KubernetesError as error:
+        if error.status != 404:  # noqa: PLR2004 - its definition went since discovery was read, and it with it
+            raise
+        return "", []
     return version, found
