@@ -72,15 +72,15 @@ def harmed_in_the_middle(cluster: Kubernetes, harm: Callable[[], None]) -> None:
         assert begun.wait(60)
         harm()
 
-    request = cluster.request
+    send = cluster._send
 
     def counting(method: str, path: str, **more: Any) -> Any:
-        answer = request(method, path, **more)
+        answer = send(method, path, **more)
         if method == "PATCH" and path.endswith(f"/configmaps/c{SETTINGS // 3}"):
             begun.set()
         return answer
 
-    cluster.request = counting  # type: ignore[method-assign]
+    cluster._send = counting  # type: ignore[method-assign]
     with ThreadPoolExecutor(1) as pool:
         harmed = pool.submit(wait_and_harm)
         plan, summary = apply_and_tell(cluster, objects(), timeout=180)

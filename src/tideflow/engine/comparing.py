@@ -59,7 +59,7 @@ def compared(
         differences = pool.map(lambda manifest: _compared(cluster, writing, manifest), manifests)
         for manifest, difference in zip(manifests, differences, strict=True):
             found[manifest.key] = difference
-            progress(f"comparing what would be written: {len(found)} of {len(manifests)} objects")
+            progress(f"comparing with what is live: {len(found)} of {len(manifests)} objects")
     return found
 
 

@@ -185,7 +185,10 @@ def _known_by(*lists: Sequence[Any]) -> tuple[str, ...] | None:
     if not all(isinstance(item, dict) for items in lists for item in items):
         return None
     for fields in _KEYS:
-        if all(_tells_apart(items, fields) for items in lists):
+        # As text, 1 and "1" would be the same.
+        if all(_tells_apart(items, fields) for items in lists) and all(
+            len({type(item[field]) for items in lists for item in items}) <= 1 for field in fields
+        ):
             return fields
     return None
 
