@@ -277,5 +277,6 @@ def test_what_keeps_a_twin_from_starting_is_one_line(twin: Twin, tmp_path: Path)
     assert f"port {twin.port} is in use by another program" in twin.fails("--folder", str(tmp_path))
     assert "another twin serves .tideflow/twin" in twin.fails()
     (tmp_path / "state.json").write_text('{"clusters": [')
-    assert f"cannot be read from {tmp_path}/state.json" in twin.fails("--folder", str(tmp_path))
+    elsewhere = "--folder", str(tmp_path), "--port", str(free_port())
+    assert f"cannot be read from {tmp_path}/state.json" in twin.fails(*elsewhere)
     assert requests.get(f"{twin.endpoint}/v2/account", timeout=60).status_code == 401
