@@ -250,6 +250,7 @@ def test_our_client_sends_what_the_description_allows(ours: DigitalOcean, calls:
         "one_clicks": ours.one_clicks,
         "install_one_clicks": lambda: ours.install_one_clicks(made.id, ours.one_clicks()),
         "cluster": lambda: eventually(lambda: ours.cluster(made.id).state, lambda state: state == "running"),
+        "resize_node_pool": lambda: ours.resize_node_pool(made.id, made.node_pools[0], count=2),
         "credentials": lambda: ours.credentials(made.id, expiry_seconds=60),
         "delete_cluster": lambda: ours.delete_cluster(made.id),
     }
