@@ -250,6 +250,7 @@ def test_our_client_sends_what_the_description_allows(ours: DigitalOcean, calls:
         "one_clicks": ours.one_clicks,
         "install_one_clicks": lambda: ours.install_one_clicks(made.id, ours.one_clicks()),
         "cluster": lambda: eventually(lambda: ours.cluster(made.id).state, lambda state: state == "running"),
+        "resize_node_pool": lambda: ours.resize_node_pool(made.id, made.node_pools[0], count=2),
         "credentials": lambda: ours.credentials(made.id, expiry_seconds=60),
         "delete_cluster": lambda: ours.delete_cluster(made.id),
     }
@@ -277,5 +278,6 @@ def test_what_keeps_a_twin_from_starting_is_one_line(twin: Twin, tmp_path: Path)
     assert f"port {twin.port} is in use by another program" in twin.fails("--folder", str(tmp_path))
     assert "another twin serves .tideflow/twin" in twin.fails()
     (tmp_path / "state.json").write_text('{"clusters": [')
-    assert f"cannot be read from {tmp_path}/state.json" in twin.fails("--folder", str(tmp_path))
+    elsewhere = "--folder", str(tmp_path), "--port", str(free_port())
+    assert f"cannot be read from {tmp_path}/state.json" in twin.fails(*elsewhere)
     assert requests.get(f"{twin.endpoint}/v2/account", timeout=60).status_code == 401

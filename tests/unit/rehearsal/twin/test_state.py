@@ -46,7 +46,7 @@ def test_a_damaged_file_is_one_clear_line(tmp_path: Path, damage: bytes) -> None
     """It names the file and says what to do."""
     file = tmp_path / "state.json"
     file.write_bytes(damage)
-    with pytest.raises(RehearsalError, match=f"cannot be read from {file} .*make clean") as raised:
+    with pytest.raises(RehearsalError, match=f"cannot be read from {file} .*; remove {tmp_path} ") as raised:
         State(file)
     assert "\n" not in str(raised.value)
 
