@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from tests.integration.engine_runs import apply
 from tests.integration.happening import certificate, definitions, issuer, now
 from tests.integration.planes import Plane
 from tests.unit.engine.objects import deployment, namespace
+
+from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +53,8 @@ def space(cluster: Kubernetes, request: pytest.FixtureRequest) -> Iterator[str]:
     """Return a namespace's name of the test's own, deleted after it."""
     name = f"t{abs(hash(request.node.name)) % 10**8}"
     yield name
-    cluster.delete(f"/api/v1/namespaces/{name}")
+    with contextlib.suppress(KubernetesError):  # what failed may have made none
+        cluster.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture(scope="session")

@@ -192,8 +192,10 @@ _RUN = """
 import json, sys
 from pathlib import Path
 from tideflow.clients.kubernetes import Kubernetes
+from tideflow.engine import lease
 from tideflow.engine.applying import Application
 from tideflow.engine.manifests import load
+lease.DURATION = 2  # seconds that the next run has to wait for
 cluster = Kubernetes.from_kubeconfig(Path(sys.argv[1]))
 applying = Application(cluster, set_name="test", manifests=load(json.load(sys.stdin)))
 plan = applying.plan()
