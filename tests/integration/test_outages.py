@@ -14,6 +14,7 @@ from tests.integration.planes import Plane
 from tests.unit.engine.objects import config_map, custom, definition, deployment, namespace
 
 from tideflow.engine.manifests import load
+from tideflow.rehearsal.addresses import port_is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,7 +107,10 @@ def test_an_api_server_that_is_killed_is_waited_for(own_plane: Plane, cluster: K
     """Started again, it gets what it had not got, and watches go on."""
 
     def harm() -> None:
+        port = int(own_plane.control_plane.endpoint.rpartition(":")[2])
         os.kill(pid_of(own_plane, "kube-apiserver"), signal.SIGKILL)
+        # Started while the killed one's last threads have the port, it would get another.
+        assert port_is_free(port, patience=60)
         own_plane.start()
 
     harmed_in_the_middle(cluster, harm)
