@@ -72,7 +72,7 @@ def _rows(contest: Contest, names: tuple[str, ...], sources: Path) -> Iterator[R
     whole = off = None
     if set(names) - {"thousands"}:
         _say("vendoring")
-        whole = kubeflow(folder / "whole", sources, PROGRAMS)
+        whole = kubeflow(folder / "whole", sources, PROGRAMS / "tideflow")
         off = without_webhooks(folder / "off", whole)
     known: dict[str, Callable[[], Iterator[Row]]] = {
         "no-op": lambda: rows.no_op(contest, _there(off)),

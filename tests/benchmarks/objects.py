@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tideflow.engine.manifests import load
+from tideflow.vendoring import fetching, pins, rendering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,29 +38,24 @@ class Objects:
     types: int
 
 
-def kubeflow(folder: Path, sources: Path, programs: Path) -> Objects:
-    """Return the release: vendored from a folder of upstream's sources, and rendered as upstream says.
+def kubeflow(folder: Path, sources: Path, program: Path) -> Objects:
+    """Return the release, vendored by Tideflow's ``program`` from a folder of upstream's sources.
 
-    kubectl gets the objects in upstream's order, which is good for it.
+    kubectl gets the objects in the order in which kustomize renders them, which is good for it.
     """
     vendored = folder / "vendored"
     vendored.mkdir(parents=True)
     shutil.copy(PROJECT / "vendored" / "kubeflow.toml", vendored)
     subprocess.run(
-        [programs / "tideflow", "vendor", "--release", RELEASE, "--from", sources.resolve()],
+        [program, "vendor", "--release", RELEASE, "--from", sources.resolve()],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         check=True,
     )
-    example = sources / RELEASE / "manifests" / "example"
-    rendered = subprocess.run(
-        [programs / "kubectl", "kustomize", example],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    return _prepared(folder, vendored / "kubeflow", rendered.stdout.split(_BETWEEN))
+    release, work = pins.read(vendored / "kubeflow.toml").release(RELEASE), folder / "work"
+    fetching.from_folder(release, sources, work, lambda _: None)
+    rendered = rendering.render(release, work, lambda _: None)
+    return _prepared(folder, vendored / "kubeflow", rendered.text.split(_BETWEEN))
 
 
 def without_webhooks(folder: Path, whole: Objects) -> Objects:
