@@ -298,6 +298,9 @@ class Application:
         """Return the graph; live webhooks are read only for it, so a run without writes does not."""
         live: list[dict[str, Any]] = []
         for kind in webhooks.CONFIGURATIONS:
+            if (webhooks.GROUP, kind) in self._snapshot.versions:
+                live.extend(self._snapshot.of_type(webhooks.GROUP, kind))
+                continue
             resource = resources.of_kind(webhooks.GROUP, kind)
             for page in self._cluster.pages(resource.collection()) if resource and self._cluster else ():
                 live.extend({**body, "kind": kind} for body in page["items"] or ())

@@ -8,7 +8,7 @@ changes.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,9 @@ class World:
 def needs(
     manifests: Sequence[Manifest], world: World, gates: Iterable[StatedGate] = ()
 ) -> dict[Key, frozenset[Need]]:
-    """Return what each object needs before it is written.
+    """Return what each object needs before it is written, in the order in which they are best written.
+
+    That order begins with what most others wait for to be ready: its pods take their time.
 
     Raises ``GraphError`` for an object in a namespace that nobody makes, and for a circle of needs.
     """
@@ -133,9 +135,17 @@ class _Builder:
                         and gate.after in self._manifests
                         and gate.after != key
                     )
-        result = {key: frozenset(wanted) for key, wanted in found.items()}
+        result = {key: frozenset(found[key]) for key in self._most_wanted_first(found)}
         self._refuse_cycles(result)
         return result
+
+    def _most_wanted_first(self, found: Mapping[Key, Iterable[Need]]) -> list[Key]:
+        gates = Counter(need for wanted in found.values() for need in wanted if not isinstance(need, Written))
+        waiting: dict[Key, int] = {}
+        for gate, number in gates.most_common():
+            for key in self._backing(gate, found):
+                waiting.setdefault(key, number)
+        return sorted(found, key=lambda key: -waiting.get(key, 0))
 
     def _structural(self, manifest: Manifest) -> Iterator[Need]:
         """Yield what follows from where the object is and what it is."""
@@ -212,9 +222,9 @@ class _Builder:
             of_pod = (pod.get("metadata") or {}).get("labels") or {}
             yield Target("", "pods", namespaced=True, labels=of_pod, namespace_labels=inside)
 
-    def _backing(self, webhook: Webhook, found: Mapping[Key, Iterable[Need]]) -> set[Key]:
-        """Return the webhook's configuration, its Service and its workloads, and all that those need."""
-        todo = [webhook.owner, webhook.service.key, *self._workloads(webhook.service.key)]
+    def _backing(self, gate: Need, found: Mapping[Key, Iterable[Need]]) -> set[Key]:
+        """Return what opens a gate (a webhook: its configuration, Service, workloads), and all it needs."""
+        todo = list(self._objects([gate]))
         seen: set[Key] = set()
         while todo:
             key = todo.pop()

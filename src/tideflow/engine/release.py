@@ -87,7 +87,7 @@ class Release:
         self._watched: set[tuple[str, str]] = set()
         self._created = frozenset(plan.created)
         to_write = self._created.union(plan.changed)
-        self._pending = Pending([key for key in manifests if key in to_write], needs)
+        self._pending = Pending([key for key in needs if key in to_write], needs)
         self._scope = set(to_write.union(plan.waiting).intersection(manifests))
         self._unready = set(self._scope)
         self._in_flight: set[Key] = set()

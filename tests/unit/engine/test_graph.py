@@ -179,6 +179,15 @@ def test_a_stated_gate_holds_what_the_injector_changes() -> None:
     assert Ready(key(cni)) not in graph[key(deployment("inject"))]
 
 
+def test_what_most_others_wait_for_comes_first() -> None:
+    """Pods take their time, so what waits for them should not have waited for anything else before."""
+    serving = [INJECTOR, service("inject"), deployment("inject"), namespace("a")]
+    others = [config_map("x"), custom("Rare", "r"), deployment("one"), deployment("two")]
+    order = list(found(*others, definition("Rare"), *serving))
+    assert set(order[:4]) == set(map(key, serving))
+    assert order[4:] == [key(definition("Rare")), *map(key, others)]
+
+
 def test_a_circle_is_an_error_that_names_its_objects() -> None:
     """Two webhooks, each of which is called for the other's pods, can never begin."""
     one = webhook("one", "first", resources=["pods"], groups=[""])
