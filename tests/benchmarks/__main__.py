@@ -10,6 +10,8 @@ import datetime as dt
 import json
 import os
 import platform
+import signal
+import sys
 import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
@@ -53,6 +55,8 @@ def main(contests: tuple[str, ...], runs: int, report: Path) -> None:
         raise click.ClickException(
             f"{SOURCES} has to name a folder of upstream's sources, with {RELEASE}/manifests in it"
         )
+    # As Ctrl-C does, let all that was started be stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     table: list[Row] = []
     try:
         with tempfile.TemporaryDirectory(prefix="tideflow-benchmark-") as folder:

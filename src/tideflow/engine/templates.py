@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 
-from tideflow.engine.manifests import parse
+from tideflow.engine.parsing import parse
 from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
