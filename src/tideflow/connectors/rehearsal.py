@@ -9,7 +9,6 @@ from typing_extensions import override
 from tideflow.connectors.doks import DoksConnector
 from tideflow.connectors.platform import given
 from tideflow.connectors.progress import LiveLine
-from tideflow.rehearsal.background import Pace, Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +28,8 @@ class RehearsalConnector(DoksConnector):
 
     @override
     def prepare(self) -> None:
+        from tideflow.rehearsal.background import Pace, Rehearsal  # noqa: PLC0415 - no other platform needs it
+
         rehearsal = Rehearsal(self.folder / "rehearsal")
         live = LiveLine(self.host)
         try:
