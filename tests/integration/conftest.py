@@ -11,6 +11,7 @@ import pytest
 from tests.integration.engine_runs import apply
 from tests.integration.happening import certificate, definitions, issuer, now
 from tests.integration.planes import Plane
+from tests.integration.processes import Processes
 from tests.unit.engine.objects import deployment, namespace
 
 from tideflow.errors import KubernetesError
@@ -116,3 +117,11 @@ def cert_manager(client: Kubernetes) -> str:
         set_name="cert-manager",
     )
     return since
+
+
+@pytest.fixture
+def processes(plane: Plane, cluster: Kubernetes) -> Iterator[Processes]:
+    """Yield what starts runs with that client's kubeconfig, and ends them."""
+    assert cluster.host
+    with Processes(plane.folder / "platform.kubeconfig") as processes:
+        yield processes

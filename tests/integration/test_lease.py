@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.integration import engine_runs
 from tests.integration.planes import eventually
-from tests.integration.processes import Processes, ended, go_on, line
+from tests.integration.processes import ended, go_on, line
 from tests.unit.engine.objects import config_map, namespace, service
 
 from tideflow.engine import lease
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.integration.planes import Plane
+    from tests.integration.processes import Processes
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.plan import Plan
@@ -42,14 +43,6 @@ def entering(self):
     return self
 lease.Lease.__enter__ = entering
 """
-
-
-@pytest.fixture
-def processes(plane: Plane, cluster: Kubernetes) -> Iterator[Processes]:
-    """Yield what starts runs with that client's kubeconfig, and ends them."""
-    assert cluster.host
-    with Processes(plane.folder / "platform.kubeconfig") as processes:
-        yield processes
 
 
 @pytest.fixture

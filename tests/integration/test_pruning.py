@@ -9,7 +9,7 @@ import pytest
 from tests.integration import engine_runs
 from tests.integration.engine_runs import WRITES
 from tests.integration.planes import eventually
-from tests.integration.processes import Processes, ended
+from tests.integration.processes import ended
 from tests.unit.engine.objects import config_map, custom, definition, deployment, namespace, service, webhook
 
 from tideflow.clients.kubernetes import APPLY_PATCH
@@ -23,17 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.integration.planes import Plane
+    from tests.integration.processes import Processes
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.applying import Plan
-
-
-@pytest.fixture
-def processes(plane: Plane, cluster: Kubernetes) -> Iterator[Processes]:
-    """Yield what starts runs with that client's kubeconfig, and ends them."""
-    assert cluster.host
-    with Processes(plane.folder / "platform.kubeconfig") as processes:
-        yield processes
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def wait_for(
                 if found is not None and (result := wanted(found)) is not None:
                     return result
         except KubernetesError as error:
-            if not _is_passing(error):
+            if not is_passing(error):
                 raise
             version = ""
             time.sleep(_PAUSE)
@@ -91,7 +91,7 @@ def wait_gone(
         except KubernetesError as error:
             if error.status == 404:  # noqa: PLR2004 - its whole type is gone
                 return None
-            if not _is_passing(error):
+            if not is_passing(error):
                 raise
             if patience() <= 0:
                 return left
@@ -99,7 +99,7 @@ def wait_gone(
     return None
 
 
-def _is_passing(error: KubernetesError) -> bool:
+def is_passing(error: KubernetesError) -> bool:
     """Tell whether the server is away, busy, or wants the watch to start again."""
     return error.status in {0, 410, 429} or error.status >= 500  # noqa: PLR2004 - the server's own fault
 

@@ -18,6 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tideflow.clients.waiting import is_passing
 from tideflow.engine.faults import insisted
 from tideflow.engine.ownership import field_manager
 from tideflow.engine.records import NAMESPACE
@@ -132,8 +133,7 @@ class Lease:
                 self._progress(f"waiting until {_described(live)} has ended; it works on {self._set} too")
                 self._watch(version)
             except KubernetesError as error:
-                passing = error.status in {0, 410, 429} or error.status >= 500  # noqa: PLR2004 - the server's own
-                if not passing or _now() - started > self._options.timeout:
+                if not is_passing(error) or _now() - started > self._options.timeout:
                     raise
                 version = ""  # whoever could not be seen could not renew either
                 time.sleep(_PAUSE)

@@ -53,5 +53,4 @@ class Outcome:
     held: dict[Key, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     stopped: str = ""
-    out_of_room: bool = False
     elapsed: float = 0.0

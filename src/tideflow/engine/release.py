@@ -257,7 +257,6 @@ class Release:
         late = time.monotonic() - self._started > self._options.timeout
         if not late and not self._is_stuck():
             return False
-        self._outcome.out_of_room = not late
         self._outcome.not_ready.update((key, self._why_unready(key)) for key in self._in_order())
         return True
 
