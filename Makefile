@@ -4,6 +4,8 @@
 .PHONY: help rehearse test setup packages lint soak benchmark vendor stop clean
 
 BIN = .venv/bin
+# Tests wait for servers more than they compute, so that three do well on two cores.
+WORKERS = 3
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -12,7 +14,7 @@ rehearse: setup ## deploy all of Kubeflow on this machine; costs nothing, whatev
 	@unset TIDEFLOW_PLATFORM; $(BIN)/pyinfra -y inventory.py deploys/all.py
 
 test: setup lint ## lint, types and all tests but the slow ones
-	@$(BIN)/pytest -m "not soak"
+	@$(BIN)/pytest -m "not soak" --numprocesses $(WORKERS) --dist loadfile
 
 setup: ## Python packages into .venv, a rehearsal's programs into ~/.cache/tideflow
 	@scripts/setup.sh
