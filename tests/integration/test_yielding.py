@@ -5,12 +5,19 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.integration.engine_runs import apply
 from tests.integration.planes import eventually
+from tests.integration.test_writing import kubectl
 from tests.unit.engine.objects import definition, deployment, namespace, service, webhook
+
+from tideflow.engine.applying import Application
+from tideflow.engine.manifests import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.integration.planes import Plane
 
     from tideflow.clients.kubernetes import Kubernetes
 
@@ -22,7 +29,9 @@ RULES = [
 
 def bundle(cluster: Kubernetes) -> str:
     """Return the certificate of some authority, which the API server checks to be one."""
-    found = cluster.get("/api/v1/namespaces/kube-system/configmaps/kube-root-ca.crt")
+    path = "/api/v1/namespaces/kube-system/configmaps"
+    authority = {"fieldSelector": "metadata.name=kube-root-ca.crt"}  # made a moment after the server's start
+    (found,) = eventually(lambda: cluster.get(path, query=authority)["items"])
     return base64.b64encode(found["data"]["ca.crt"].encode()).decode()
 
 
@@ -31,6 +40,26 @@ def put(cluster: Kubernetes, path: str, change: Callable[[Any], object], manager
     live = cluster.get(path)
     change(live)
     cluster.put(path, live, query={"fieldManager": manager})
+
+
+def autoscaler(space: str) -> dict[str, Any]:
+    """Return what scales the Deployment ``d``."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "d", "namespace": space},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
+            "minReplicas": 1,
+            "maxReplicas": 5,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+                }
+            ],
+        },
+    }
 
 
 def test_what_controllers_fill_in_stays_and_is_not_written_again(cluster: Kubernetes, space: str) -> None:
@@ -61,22 +90,6 @@ def test_what_controllers_fill_in_stays_and_is_not_written_again(cluster: Kubern
         "metadata": {"name": f"{space}-part", "labels": {"example.org/into": space}},
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
     }
-    scaler = {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "d", "namespace": space},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
-            "minReplicas": 1,
-            "maxReplicas": 5,
-            "metrics": [
-                {
-                    "type": "Resource",
-                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
-                }
-            ],
-        },
-    }
     filled = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -92,7 +105,7 @@ def test_what_controllers_fill_in_stays_and_is_not_written_again(cluster: Kubern
         aggregated,
         part,
         deployment("d", space),
-        scaler,
+        autoscaler(space),
         filled,
     ]
     certificate = bundle(cluster)
@@ -156,3 +169,38 @@ def test_what_controllers_fill_in_stays_and_is_not_written_again(cluster: Kubern
     finally:
         for name in ("injected", "registered", "converted", "aggregated", "part"):
             cluster.delete(paths[name])
+
+
+@pytest.mark.parametrize("by", ["us", "kubectl"])
+def test_an_autoscaler_that_comes_later_finds_the_replicas_that_were_there(
+    plane: Plane, cluster: Kubernetes, space: str, by: str
+) -> None:
+    """They are given up and not taken away, which would leave one pod until the autoscaler has a look."""
+    work = deployment("d", space)
+    work["spec"]["replicas"] = 3
+    objects = [namespace(space), work]
+    if by == "us":
+        apply(cluster, objects, wait=False)
+    else:
+        kubectl(plane, objects)
+    objects.append(autoscaler(space))
+    path = f"/apis/apps/v1/namespaces/{space}/deployments/d"
+    applying = Application(cluster, set_name="test", manifests=load(objects))
+    plan = applying.plan()
+    differences = applying.differences(plan, created=False, progress=lambda _: None)
+    told = [
+        change.field
+        for key, found in differences.items()
+        if key.kind == "Deployment"
+        for change in found.changes
+    ]
+    assert not [field for field in told if field.startswith("spec")]
+    apply(cluster, objects, wait=False)
+    live = cluster.get(path)
+    assert live["spec"]["replicas"] == 3
+    assert not any(
+        "f:replicas" in entry["fieldsV1"].get("f:spec", {})
+        for entry in live["metadata"]["managedFields"]
+        if entry["manager"] == "tideflow-test"
+    )
+    assert not apply(cluster, objects, wait=False).writes

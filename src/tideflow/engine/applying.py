@@ -149,7 +149,7 @@ class Application:
             found = dataclasses.replace(found, **vars(fates))
         if found.writes:
             self._needs = self._graph(resources, foreseen=foreseen)
-        return dataclasses.replace(found, waiting=found.waiting + unserved)
+        return dataclasses.replace(found, waiting=found.waiting + unserved, scaled=frozenset(scaled))
 
     def differences(
         self, found: Plan, *, created: bool, progress: Callable[[str], None]

@@ -23,7 +23,7 @@ class Plan:
 
     ``kept`` are credentials that are there and left alone; ``waiting`` are unchanged ones, not yet ready. Of
     what the set no longer has, ``pruned`` are deleted, in that order; ``left`` and ``forgotten`` are not, and
-    why; ``gone`` are so already.
+    why; ``gone`` are so already. The replicas of those that are ``scaled`` are an autoscaler's.
     """
 
     created: tuple[Key, ...] = ()
@@ -36,6 +36,7 @@ class Plan:
     forgotten: Mapping[Key, str] = field(default_factory=dict)
     gone: tuple[Key, ...] = ()
     desired: Mapping[Key, str] = field(default_factory=dict, repr=False)
+    scaled: frozenset[Key] = frozenset()
 
     @property
     def writes(self) -> bool:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from tideflow.clients.kubernetes import JSON, JSON_PATCH, METADATA
 from tideflow.engine import fieldpaths, ownership
 from tideflow.engine.adoption import adoption, needs_adoption, without_abandoned
+from tideflow.engine.yielding import owns_replicas, without_replicas
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource
@@ -57,6 +58,7 @@ class Writing:
         self._cluster = cluster
         self._manager = ownership.field_manager(set_name)
         self._desired = plan.desired
+        self._scaled = plan.scaled
         self._live = snapshot.objects
         self._create_once = options.create_once
         self._conflicts = options.conflicts
@@ -70,10 +72,12 @@ class Writing:
             return self._create(manifest, resource, path)
         body = ownership.annotated(manifest.body, self._desired[key])
         notes: list[str] = []
-        live = self._live.get(key)
+        live: Mapping[str, Any] | None = self._live.get(key)
         if live is not None and self._adopts(live):
-            self._adopt(path, live)
+            live = self._rewritten(path, live, needs_adoption, adoption)
             notes.append(_taken_over(key))
+        if live is not None and self._gives_up_replicas(key, live):
+            self._rewritten(path, live, owns_replicas, without_replicas)
         try:
             answer = self._apply(key, path, body, notes)
         except KubernetesError as error:
@@ -92,6 +96,10 @@ class Writing:
         path = resource.path(key.namespace, key.name)
         body = ownership.annotated(manifest.body, self._desired[key])
         notes: list[str] = []
+        adopts = self._adopts(live)
+        if self._gives_up_replicas(key, live) or (adopts and key in self._scaled):
+            # Nobody can give a field up in a dry run. Applied as it is, it stays as well.
+            body = {**body, "spec": {**body["spec"], "replicas": live["spec"]["replicas"]}}
         try:
             answer = self._apply(key, path, body, notes, dry_run=True)
         except KubernetesError as error:
@@ -99,7 +107,7 @@ class Writing:
             raise KubernetesError(
                 f"{settled} cannot be changed once it is there", status=422, reason="Replaced"
             ) from None
-        if self._adopts(live):
+        if adopts:
             notes.append(_taken_over(key))
             kept = without_abandoned(live, answer)
             if kept != answer:
@@ -109,6 +117,9 @@ class Writing:
 
     def _adopts(self, live: Mapping[str, Any]) -> bool:
         return self._conflicts == "own" and needs_adoption(live, self._manager)
+
+    def _gives_up_replicas(self, key: Key, live: Mapping[str, Any]) -> bool:
+        return key in self._scaled and owns_replicas(live, self._manager)
 
     def _create(self, manifest: Manifest, resource: Resource, path: str) -> Written:
         """Create an object that is left alone once it is there, whoever made it."""
@@ -183,24 +194,32 @@ class Writing:
             hint='take the fields with conflicts="own", or leave them with conflicts="yield"',
         )
 
-    def _adopt(self, path: str, live: Mapping[str, Any]) -> None:
-        """Make the fields that kubectl applied ours, whatever else happens to the object meanwhile."""
+    def _rewritten(
+        self,
+        path: str,
+        live: Mapping[str, Any],
+        needed: Callable[[Mapping[str, Any], str], bool],
+        patch: Callable[[Mapping[str, Any], str], list[dict[str, Any]]],
+    ) -> Mapping[str, Any] | None:
+        """Change who owns what, whatever else happens to the object meanwhile; None if it is gone by then."""
         for _ in range(_TRIES):
             try:
-                self._cluster.patch(path, adoption(live, self._manager), content_type=JSON_PATCH)
+                answer: dict[str, Any] = self._cluster.patch(
+                    path, patch(live, self._manager), content_type=JSON_PATCH
+                )
             except KubernetesError as error:
                 if error.status not in {404, 409}:
                     raise
             else:
-                return
+                return answer
             try:
                 live = self._cluster.get(path, accept=METADATA)
             except KubernetesError as error:
                 if error.status == 404:  # noqa: PLR2004 - gone: what is applied now is created
-                    return
+                    return None
                 raise
-            if not needs_adoption(live, self._manager):
-                return
+            if not needed(live, self._manager):
+                return live
         raise KubernetesError("it is changed by others all the time", status=409, reason="Conflict")
 
     def _may_replace(self, key: Key, error: KubernetesError) -> str:

@@ -46,6 +46,38 @@ def scale_targets(autoscalers: Iterable[Mapping[str, Any]]) -> set[Key]:
     }
 
 
+def owns_replicas(live: Mapping[str, Any], manager: str) -> bool:
+    """Tell whether the manager has applied the number of replicas of a workload."""
+    return any(_applies_replicas(entry, manager) for entry in live["metadata"].get("managedFields") or ())
+
+
+def without_replicas(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]]:
+    """Return the JSON patch by which the manager gives up the number of replicas, which stays as it is.
+
+    A field that is applied no more is removed if nobody else owns it, and an autoscaler owns it only once it
+    has scaled. The patch is refused with a conflict if the object has changed since it was read.
+    """
+    entries = []
+    for entry in live["metadata"]["managedFields"]:
+        if _applies_replicas(entry, manager):
+            spec = _without(entry["fieldsV1"]["f:spec"], "f:replicas")
+            entries.append({**entry, "fieldsV1": {**entry["fieldsV1"], "f:spec": spec}})
+        else:
+            entries.append(entry)
+    return [
+        {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+    ]
+
+
+def _applies_replicas(entry: Mapping[str, Any], manager: str) -> bool:
+    return (
+        entry.get("manager") == manager
+        and entry.get("operation") == "Apply"
+        and "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    )
+
+
 def _webhook_configuration(body: dict[str, Any]) -> dict[str, Any]:
     """Leave the CA bundle to who serves the webhook, and rules to who registers its own (as Knative does)."""
 
