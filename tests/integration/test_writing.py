@@ -71,9 +71,11 @@ def test_fields_of_others_are_taken_left_or_named(cluster: Kubernetes, space: st
     live = cluster.get(path)
     assert (live["spec"]["replicas"], live["metadata"]["labels"]) == (3, {"x": "1"})
     assert not apply(cluster, objects, conflicts="yield", wait=False).writes
-    objects[1]["metadata"]["labels"] = {"x": "2"}
+    with pytest.raises(ApplyError, match=r"somebody owns \.spec\.replicas"):
+        apply(cluster, objects, conflicts="fail")
     apply(cluster, objects)
     assert cluster.get(path)["spec"]["replicas"] == 1
+    assert not apply(cluster, objects, conflicts="yield").writes
 
 
 def test_a_conflict_over_a_secret_shows_no_value(cluster: Kubernetes, space: str) -> None:
@@ -251,3 +253,15 @@ def test_an_object_larger_than_an_annotation_may_be_is_applied_and_adopted(
     kubectl(plane, [other], "--server-side")
     apply(cluster, [*objects, other])
     assert not apply(cluster, [*objects, other]).writes
+
+
+def test_an_object_that_two_sets_apply_is_left_to_the_first(cluster: Kubernetes, space: str) -> None:
+    """The digest of what is desired is a field as well, and each set has another."""
+    apply(cluster, [namespace(space), config_map("c", space, x="1")])
+    second = [config_map("c", space, x="2", y="2")]
+    plan, summary = apply_and_tell(cluster, second, set_name="second", conflicts="yield")
+    assert summary
+    assert ".data.x" in summary.notes[0]
+    assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1", "y": "2"}
+    assert not apply(cluster, [namespace(space), config_map("c", space, x="1")]).writes
+    assert [key.kind for key in plan.changed] == ["ConfigMap"]

@@ -129,6 +129,7 @@ class Application:
             self._recorded,
             set_name=self._set,
             create_once=self._options.create_once,
+            conflicts=self._options.conflicts,
         )
         unserved = tuple(
             manifest.key

@@ -37,6 +37,14 @@ def annotated(body: Mapping[str, Any], desired: str) -> dict[str, Any]:
     return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
+def with_some_left(desired: str) -> str:
+    """Return what stands for the digest of what was desired if some of it was left to other owners.
+
+    So what is left on purpose is no proof for a run that would take it.
+    """
+    return digest([desired, "some fields left to others"])
+
+
 def owned(live: Mapping[str, Any], manager: str) -> str | None:
     """Return the digest of the fields that the manager has applied and still owns, None if there are none."""
     for entry in live["metadata"].get("managedFields") or ():

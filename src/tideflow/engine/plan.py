@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tideflow.engine import readiness
-from tideflow.engine.ownership import applied, digest, field_manager, owned
+from tideflow.engine.ownership import applied, digest, field_manager, owned, with_some_left
 from tideflow.engine.snapshot import NAMESPACE, is_whole
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tideflow.engine.manifests import Key, Manifest
     from tideflow.engine.records import Record
     from tideflow.engine.snapshot import Snapshot
+    from tideflow.engine.writing import Conflicts
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ def compare(
     *,
     set_name: str,
     create_once: Collection[Key],
+    conflicts: Conflicts = "own",
 ) -> Plan:
-    """Return what has to be written so that everything is as the manifests say."""
+    """Return what has to be written so that everything is as the manifests say.
+
+    What was left to other owners is as it should be only while ``conflicts`` leaves it to them.
+    """
     manager = field_manager(set_name)
     created: list[Key] = []
     changed: list[Key] = []
@@ -82,7 +87,9 @@ def compare(
             record is not None
             and record.uid == live["metadata"]["uid"]
             and record.owned == owned(live, manager)
-            and applied(live) == wanted
+            and (
+                applied(live) == wanted or (conflicts == "yield" and applied(live) == with_some_left(wanted))
+            )
         )
         if not proven:
             changed.append(key)

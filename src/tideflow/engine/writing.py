@@ -165,6 +165,8 @@ class Writing:
                 if self._conflicts == "fail":
                     raise self._conflict(key, path, body, owners) from None
                 body = smaller
+                if ownership.applied(body) is not None:  # unless another set has applied it
+                    body = ownership.annotated(body, ownership.with_some_left(self._desired[key]))
                 for field, owner in owners.items():
                     left.setdefault(owner, []).append(field)
             else:
