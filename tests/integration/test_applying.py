@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,6 +185,29 @@ def test_one_objects_failure_stops_only_what_needs_it(cluster: Kubernetes, space
     assert f"PersistentVolumeClaim {space}/p failed: " in text
     assert "Nonsense" in text
     assert f"Deployment {space}/d was not written, since it needs PersistentVolumeClaim {space}/p" in text
+    assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1"}
+
+
+def test_what_needs_a_webhook_that_cannot_be_served_is_skipped(cluster: Kubernetes, space: str) -> None:
+    """Its only workload was refused: nobody waits for it until the timeout."""
+    hook = webhook(space, "broken", resources=["gadgets"], groups=["example.org"], space=space)
+    objects = [
+        namespace(space),
+        definition("Gadget"),
+        hook,
+        service("broken", space),
+        deployment("broken", space, containers=[{"name": "main"}]),
+        custom("Gadget", "g", space),
+        config_map("c", space, x="1"),
+    ]
+    started = time.monotonic()
+    try:
+        with pytest.raises(ApplyError) as caught:
+            apply(cluster, objects, timeout=60)
+    finally:
+        cluster.delete(f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{space}")
+    assert f"Gadget {space}/g was not written, since it needs Deployment {space}/broken" in str(caught.value)
+    assert time.monotonic() - started < 30
     assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1"}
 
 

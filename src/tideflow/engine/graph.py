@@ -236,20 +236,8 @@ class _Builder:
     def _workloads(self, service: Key) -> list[Key]:
         """Return the workloads of the set behind a Service; many objects ask for those of the same few."""
         if service not in self._behind:
-            self._behind[service] = list(self._selected(service))
+            self._behind[service] = list(pods.behind(service, self._manifests))
         return self._behind[service]
-
-    def _selected(self, service: Key) -> Iterator[Key]:
-        found = self._manifests.get(service)
-        selector = found and found.body["spec"].get("selector")
-        if not selector:
-            return
-        for key, manifest in self._manifests.items():
-            pod = pods.template(manifest.body) if key.namespace == service.namespace else None
-            if pod is not None:
-                labels = (pod.get("metadata") or {}).get("labels") or {}
-                if selector.items() <= labels.items():
-                    yield key
 
     def _refuse_cycles(self, found: Mapping[Key, Iterable[Need]]) -> None:
         """Raise ``GraphError`` if some objects can never be written, since they wait for each other."""

@@ -148,13 +148,17 @@ class Observed:
         if webhook.name in live and not live[webhook.name][0]:
             return "it has no CA bundle yet"
         service = (webhook.service.namespace, webhook.service.name)
-        if not any(self._slices[service].values()):
+        if not self.has_endpoint(webhook):
             return f"its Service {webhook.service.namespace}/{webhook.service.name} has no ready endpoint"
         since = max(
             self._webhooks_since.get((webhook.owner, webhook.name), 0.0),
             self._endpoints_since.get(service, 0.0),
         )
         return "" if time.monotonic() - since >= SETTLING else SETTLES
+
+    def has_endpoint(self, webhook: Webhook) -> bool:
+        """Tell whether a webhook's Service has a ready endpoint."""
+        return any(self._slices[webhook.service.namespace, webhook.service.name].values())
 
     def _see(self, key: Key, live: dict[str, Any], *, since: float) -> None:
         if key.kind in webhooks.CONFIGURATIONS or key.kind == _DEFINITION:

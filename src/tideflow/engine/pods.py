@@ -9,6 +9,8 @@ from tideflow.engine.manifests import Key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tideflow.engine.manifests import Manifest
+
 _TEMPLATES = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "DaemonSet": ("spec", "template"),
@@ -43,6 +45,20 @@ def selector(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if body["kind"] == "ReplicationController":
         return {"matchLabels": found or (template(body) or {})["metadata"]["labels"]}
     return found or None
+
+
+def behind(service: Key, manifests: Mapping[Key, Manifest]) -> Iterator[Key]:
+    """Yield the workloads, of some objects, whose pods a Service of the same objects selects."""
+    found = manifests.get(service)
+    wanted = found and found.body["spec"].get("selector")
+    if not wanted:
+        return
+    for key, manifest in manifests.items():
+        pod = template(manifest.body) if key.namespace == service.namespace else None
+        if pod is not None:
+            labels = (pod.get("metadata") or {}).get("labels") or {}
+            if wanted.items() <= labels.items():
+                yield key
 
 
 def containers(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
-from tideflow.engine import faults, ownership, waiting
+from tideflow.engine import faults, ownership, pods, waiting
 from tideflow.engine.faults import Throttle
 from tideflow.engine.graph import Ready, Written
 from tideflow.engine.observing import GONE, SETTLES, Observed, watched
@@ -134,12 +134,17 @@ class Release:
 
     def _lost(self, need: Need) -> Key | None:
         """Return the failed object because of which a need will not be met."""
+        lost = self._outcome.failed.keys() | self._outcome.skipped.keys()
         keys = (need.owner, need.service.key) if isinstance(need, Webhook) else (need.key,)
         for key in keys:
-            if key in self._outcome.failed or key in self._outcome.skipped:
+            if key in lost:
                 return self._outcome.skipped.get(key, key)
             if isinstance(need, Ready) and key in self._manifests and self.observed.status(key).failed:
                 return key
+        if lost and isinstance(need, Webhook) and not self.observed.has_endpoint(need):
+            serving = list(pods.behind(need.service.key, self._manifests))
+            if serving and lost.issuperset(serving):
+                return self._outcome.skipped.get(serving[0], serving[0])
         return None
 
     def _write(self, key: Key) -> None:
