@@ -301,3 +301,38 @@ def test_what_cannot_be_applied_is_refused_before_anything_is_written(
     with pytest.raises(error, match=expected):
         apply(cluster, objects)
     assert not any(event["verb"] in WRITES for event in plane.audited()[before:])
+
+
+def test_a_conversion_webhook_that_is_away_stops_only_what_it_converts(
+    cluster: Kubernetes, space: str
+) -> None:
+    """What is stored in another version cannot be listed then; all that does not need it is applied."""
+    converted = definition("Sprocket")
+    (first,) = converted["spec"]["versions"]
+    converted["spec"]["versions"].append({**first, "name": "v2", "storage": False})
+    sprocket = custom("Sprocket", "s", space)
+    apply(cluster, [namespace(space), converted, sprocket])
+    converted["spec"]["conversion"] = {
+        "strategy": "Webhook",
+        "webhook": {
+            "conversionReviewVersions": ["v1"],
+            "clientConfig": {"service": {"name": "away", "namespace": space}},
+        },
+    }
+    apply(cluster, [namespace(space), converted, sprocket])
+    objects = [
+        namespace(space),
+        converted,
+        {**sprocket, "apiVersion": "example.org/v2"},
+        config_map("c", space, x="1"),
+    ]
+    try:
+        with pytest.raises(ApplyError) as caught:
+            apply(cluster, objects, timeout=3)
+        assert f"Sprocket {space}/s could not be written: it waits for webhook conversion" in str(
+            caught.value
+        )
+        assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1"}
+    finally:
+        del converted["spec"]["conversion"]
+        apply(cluster, objects)

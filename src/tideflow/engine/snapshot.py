@@ -5,6 +5,7 @@ Only metadata is asked for, except where an object can be there without being re
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tideflow.clients.resources import Resource
 
 _AT_ONCE = 8  # requests
+_CONVERSION = "conversion webhook for "  # so begins what the API server says when it cannot ask one
 
 HPA = ("autoscaling", "HorizontalPodAutoscaler")
 NAMESPACE = ("", "Namespace")
@@ -77,6 +79,23 @@ def key_of(group: str, kind: str, live: dict[str, Any]) -> Key:
 
 
 def _listed(cluster: Kubernetes, resource: Resource) -> tuple[str, list[dict[str, Any]]]:
+    """Return a type's objects; in another version if a conversion webhook that is away makes this one fail.
+
+    What is to be mended by this run may be that webhook.
+    """
+    try:
+        return _listed_as(cluster, resource)
+    except KubernetesError as error:
+        if _CONVERSION not in error.message:
+            raise
+        for other in cluster.resources():
+            if (other.group, other.kind) == (resource.group, resource.kind) and other != resource:
+                with contextlib.suppress(KubernetesError):
+                    return _listed_as(cluster, other)
+        raise
+
+
+def _listed_as(cluster: Kubernetes, resource: Resource) -> tuple[str, list[dict[str, Any]]]:
     accept = JSON if is_whole(resource.group, resource.kind) else METADATA_LIST
     version = ""
     found: list[dict[str, Any]] = []
