@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.aggregating import GROUP, Aggregated
 from tests.integration.engine_runs import WRITES, apply
 from tests.integration.planes import eventually
 from tests.unit.engine.objects import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tideflow.clients.kubernetes import Kubernetes
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 
 
 def test_a_set_is_applied_in_one_pass_and_a_rerun_writes_nothing(
@@ -336,3 +338,59 @@ def test_a_conversion_webhook_that_is_away_stops_only_what_it_converts(
     finally:
         del converted["spec"]["conversion"]
         apply(cluster, objects)
+
+
+def api_service(group: str, space: str) -> dict[str, Any]:
+    """Return the registration of an API that the Service ``server`` serves."""
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": f"v1.{group}"},
+        "spec": {
+            "group": group,
+            "version": "v1",
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+            "insecureSkipTLSVerify": True,
+            "service": {"name": "server", "namespace": space},
+        },
+    }
+
+
+def test_an_aggregated_api_comes_with_objects_of_its_own(
+    plane: Plane, cluster: Kubernetes, space: str
+) -> None:
+    """They are written once its pods serve it, in the same run; until then nobody knows of their type."""
+    objects = [
+        custom("Flask", "f", space, GROUP),
+        api_service(GROUP, space),
+        service("server", space),
+        deployment("server", space),
+        namespace(space),
+    ]
+    with Aggregated(plane.control_plane.sockets / "egress.sock") as aggregated:
+        try:
+            assert len(apply(cluster, objects).created) == len(objects)
+            assert list(aggregated.objects) == [f"/apis/{GROUP}/v1/namespaces/{space}/flasks/f"]
+        finally:
+            cluster.delete(f"{API_SERVICES}/v1.{GROUP}")
+
+
+def test_an_aggregated_api_that_is_away_stops_only_its_own_objects(cluster: Kubernetes, space: str) -> None:
+    """Somebody else's, which does not answer: nobody can say what its types are."""
+    group = "away.example.org"
+    cluster.post(API_SERVICES, api_service(group, space))
+    try:
+        eventually(lambda: group in cluster.resources(refresh=True).away)
+        with pytest.raises(ApplyError) as caught:
+            apply(
+                cluster,
+                [namespace(space), custom("Flask", "f", space, group), config_map("c", space, x="1")],
+                timeout=3,
+            )
+        assert f"Flask {space}/f could not be written" in str(caught.value)
+        assert "the server has no Flask in away.example.org/v1" in str(caught.value)
+        assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1"}
+    finally:
+        cluster.delete(f"{API_SERVICES}/v1.{group}")
+        eventually(lambda: group not in cluster.resources(refresh=True).away)

@@ -16,6 +16,9 @@ T = TypeVar("T")
 WRITERS = 8
 """Writes at once, at most; more do not make a control plane of this size faster."""
 
+NOT_SERVED = "NotServed"
+"""The reason in the error of a write that was not sent, since discovery does not have the type."""
+
 _AWAY = frozenset({0, 429, 503, 504})  # no answer, or the server's own word that it has too much to do
 _WEBHOOK = "failed calling webhook"
 _TERMINATING = "NamespaceTerminating"
@@ -33,7 +36,7 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
     as the step may take. Other faults of the server's own may be here to stay: those are tried some times.
     Whatever else it answers, it will answer again.
     """
-    if error.reason == "NotServed":
+    if error.reason == NOT_SERVED:
         return tries < _MOST_TRIES
     if error.status in _AWAY or (error.status >= 500 and _WEBHOOK in error.message):  # noqa: PLR2004 - HTTP
         return True

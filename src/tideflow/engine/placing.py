@@ -8,7 +8,7 @@ from tideflow.engine import readiness
 from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from tideflow.clients.resources import Resources
     from tideflow.engine.manifests import Key, Manifest
@@ -21,8 +21,9 @@ def placed(manifests: Sequence[Manifest], resources: Resources) -> list[Manifest
     that is there twice, once without its namespace.
     """
     definitions = _definitions(manifests)
+    aggregated = _aggregated(manifests)
     found: dict[Key, Manifest] = {}
-    for manifest in (_placed(manifest, resources, definitions) for manifest in manifests):
+    for manifest in (_placed(manifest, resources, definitions, aggregated) for manifest in manifests):
         if found.setdefault(manifest.key, manifest) is not manifest:
             raise ManifestError(
                 f"{manifest.key} is there twice, once without its namespace", hint="remove one of them"
@@ -33,9 +34,14 @@ def placed(manifests: Sequence[Manifest], resources: Resources) -> list[Manifest
 def refuse_undefined(manifests: Sequence[Manifest]) -> None:
     """Raise ``ManifestError`` for a custom resource that the set itself does not define."""
     definitions = _definitions(manifests)
+    aggregated = _aggregated(manifests)
     for manifest in manifests:
         key = manifest.key
-        if readiness.is_custom(key.group) and (key.group, key.kind) not in definitions:
+        if (
+            readiness.is_custom(key.group)
+            and (key.group, key.kind) not in definitions
+            and _api(manifest) not in aggregated
+        ):
             raise _undefined(manifest)
 
 
@@ -48,6 +54,20 @@ def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
     }
 
 
+def _aggregated(manifests: Sequence[Manifest]) -> set[str]:
+    """Return the names of the APIs of the set that a Service serves: they say what types they have."""
+    return {
+        manifest.key.name
+        for manifest in manifests
+        if manifest.key.kind == "APIService" and (manifest.body.get("spec") or {}).get("service")
+    }
+
+
+def _api(manifest: Manifest) -> str:
+    """Return what an APIService has to be called to serve the manifest's type."""
+    return f"{manifest.version}.{manifest.key.group}"
+
+
 def _undefined(manifest: Manifest) -> ManifestError:
     custom = readiness.is_custom(manifest.key.group)
     return ManifestError(
@@ -57,12 +77,17 @@ def _undefined(manifest: Manifest) -> ManifestError:
 
 
 def _placed(
-    manifest: Manifest, resources: Resources, definitions: Mapping[tuple[str, str], bool]
+    manifest: Manifest,
+    resources: Resources,
+    definitions: Mapping[tuple[str, str], bool],
+    aggregated: Collection[str],
 ) -> Manifest:
     """Return the manifest in the namespace it belongs to; raises ``ManifestError`` for an unknown type."""
     key = manifest.key
     resource = resources.find(key.group, manifest.version, key.kind)
     namespaced = resource.namespaced if resource else definitions.get((key.group, key.kind))
+    if namespaced is None and (_api(manifest) in aggregated or key.group in resources.away):
+        return manifest  # whoever knows the type does not answer yet
     if namespaced is None:
         raise _undefined(manifest)
     if namespaced and not key.namespace:

@@ -15,7 +15,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from tideflow.engine import faults, ownership, pods, waiting
-from tideflow.engine.faults import Throttle
+from tideflow.engine.faults import NOT_SERVED, Throttle
 from tideflow.engine.graph import Ready, Written
 from tideflow.engine.observing import GONE, SETTLES, Observed, watched
 from tideflow.engine.outcome import Outcome
@@ -154,7 +154,7 @@ class Release:
         try:
             if resource is None:
                 raise KubernetesError(  # noqa: TRY301 - answered as the server would
-                    f"the server has no {key.kind} in {manifest.body['apiVersion']}", reason="NotServed"
+                    f"the server has no {key.kind} in {manifest.body['apiVersion']}", reason=NOT_SERVED
                 )
             self._queue.put(_Wrote(key, self._writing.write(manifest, resource)))
         except Exception as error:  # noqa: BLE001 - the loop raises again what it cannot deal with
@@ -242,9 +242,13 @@ class Release:
         self._watching.add(resource, self._snapshot.versions.get((group, kind)) if known else None)
 
     def _discover(self) -> None:
-        """Read discovery again while a definition is established that it does not have."""
+        """Read discovery again while it lacks what an established definition, or an aggregated API, has."""
         pause = _DISCOVERY_MEANWHILE if self._in_flight else _DISCOVERY
-        if time.monotonic() - self._discovered_at < pause or not self.observed.unserved():
+        if time.monotonic() - self._discovered_at < pause:
+            return
+        if not self.observed.unserved() and all(
+            found.reason != NOT_SERVED for found in self._refused.values()
+        ):
             return
         # A server that is away for a moment is asked again.
         with contextlib.suppress(KubernetesError):
