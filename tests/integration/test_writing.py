@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.integration.engine_runs import apply, apply_and_tell
 from tests.integration.planes import eventually
-from tests.unit.engine.objects import config_map, deployment, namespace
+from tests.unit.engine.objects import config_map, custom, definition, deployment, namespace
 
 from tideflow.engine.applying import Application, Options
 from tideflow.engine.manifests import load
@@ -265,3 +265,25 @@ def test_an_object_that_two_sets_apply_is_left_to_the_first(cluster: Kubernetes,
     assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"x": "1", "y": "2"}
     assert not apply(cluster, [namespace(space), config_map("c", space, x="1")]).writes
     assert [key.kind for key in plan.changed] == ["ConfigMap"]
+
+
+def test_a_kind_that_is_only_called_like_a_replaceable_one_is_not_replaced(
+    cluster: Kubernetes, space: str
+) -> None:
+    """A custom resource's controller may clean up more than pods when it goes."""
+    other = definition("Job", "batch.example.org")
+    settled = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    settled["x-kubernetes-validations"] = [{"rule": "self == oldSelf", "message": "field is immutable"}]
+    schema = {"type": "object", "properties": {"spec": settled}}
+    other["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": schema}
+    made = custom("Job", "j", space, "batch.example.org")
+    try:
+        apply(cluster, [namespace(space), other, made])
+        path = f"/apis/batch.example.org/v1/namespaces/{space}/jobs/j"
+        uid = cluster.get(path)["metadata"]["uid"]
+        with pytest.raises(ApplyError, match="spec cannot be changed once it is there") as caught:
+            apply(cluster, [namespace(space), other, {**made, "spec": {"x": 1}}], replace=["Job"])
+        assert "replace=" not in str(caught.value)
+        assert cluster.get(path)["metadata"]["uid"] == uid
+    finally:
+        cluster.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/jobs.batch.example.org")

@@ -32,6 +32,8 @@ REPLACEABLE = {"Job": "Background", "StatefulSet": "Orphan"}
 """Kinds that may be replaced where a field cannot be changed, and what becomes of their pods: those of a Job
 go with it, those of a StatefulSet stay and belong to the next one."""
 
+_GROUPS = {"Job": "batch", "StatefulSet": "apps"}  # Volcano's Job, to name one, is another kind
+
 _CONFLICT = "FieldManagerConflict"
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
 # What the API server's validations say of a field that is settled when an object is created.
@@ -230,10 +232,11 @@ class Writing:
         if error.status != 422 or not settled:  # noqa: PLR2004 - Invalid
             raise error
         fields = ", ".join(dict.fromkeys(cause.field for cause in settled if cause.field)) or "a field"
-        if key.kind in self._replace:
+        replaceable = _GROUPS.get(key.kind) == key.group
+        if replaceable and key.kind in self._replace:
             return fields
         place = f" -n {key.namespace}" if key.namespace else ""
-        allowed = f', or allow it with replace=["{key.kind}"]' if key.kind in REPLACEABLE else ""
+        allowed = f', or allow it with replace=["{key.kind}"]' if replaceable else ""
         # Before the last colon stands the value, which may be a page long.
         why = settled[0].message.rpartition(": ")[2]
         raise KubernetesError(
