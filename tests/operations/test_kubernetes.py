@@ -211,3 +211,35 @@ def test_no_secret_is_in_any_output(here: Scratch, client: Kubernetes) -> None:
     for text in (created.stdout, created.stderr, planned.stdout, planned.stderr):
         assert "canary" not in text
         assert encoded not in text
+
+
+MOVE = """
+from pyinfra import host
+from tideflow.operations import kubernetes
+
+def config_map(name):
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"x": "1"}}
+
+for name in ("first", "second"):
+    source = [config_map(name), *([config_map("moves")] if name == host.data.at else ())]
+    kubernetes.apply(name=name, set_name=f"move-{name}", source=source, prune="everything")
+"""
+
+
+def test_what_moves_to_a_later_step_of_the_same_run_is_not_deleted(here: Scratch, client: Kubernetes) -> None:
+    """The step that had it comes first, when no other set has applied it yet."""
+    here.write("apply.py", MOVE)
+    path = "/api/v1/namespaces/default/configmaps/moves"
+    first = here.pyinfra("-y", "apply.py", "--data", "at=first")
+    assert first.returncode == 0, first.stderr
+    uid = client.get(path)["metadata"]["uid"]
+    moved = here.pyinfra("-y", "apply.py", "--data", "at=second")
+    assert moved.returncode == 0, moved.stderr
+    assert "ConfigMap default/moves: the set move-second has it now" in moved.stderr
+    live = client.get(path)
+    assert live["metadata"]["uid"] == uid
+    again = here.pyinfra("-y", "apply.py", "--data", "at=second")
+    assert again.returncode == 0, again.stderr
+    managers = {entry["manager"] for entry in client.get(path)["metadata"]["managedFields"]}
+    assert managers == {"tideflow-move-second"}

@@ -26,13 +26,14 @@ from tideflow.connectors.settings import Settings, refuse_misspelt
 from tideflow.errors import TideflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
     from tideflow.clients.digitalocean import Cluster, DigitalOcean
     from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.engine.manifests import Key
 
 CLUSTER = "the cluster"
 """What ``deploys/cluster.py`` makes, as a promise to later steps."""
@@ -85,6 +86,7 @@ class PlatformConnector(LocalConnector):
         self.platform: str = host.name.partition("/")[2]
         self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
         self.promised: set[str] = set()
+        self.sets: dict[str, Callable[[], Collection[Key]]] = {}
         self.closing: list[str] = []
         self._settings: Settings | None = None
         self._kubernetes: Kubernetes | None = None

@@ -146,6 +146,7 @@ class Application:
                 wanted,
                 prune=self._options.prune,
                 set_name=self._set,
+                elsewhere=self._options.elsewhere(),
             )
             found = dataclasses.replace(found, **vars(fates))
         if found.writes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from tideflow.engine.lease import Busy
     from tideflow.engine.manifests import Key
@@ -23,8 +23,9 @@ class Options:
     is in seconds, over everything. With ``wait`` off, nothing but gates is waited for. ``replace`` are kinds
     that may be deleted and made again where a field cannot be changed. ``prune`` says what to delete of what
     the set no longer has, ``busy`` whether to wait, for as long as ``timeout``, or to fail while another run
-    is at work on the set. ``stopped`` tells, whenever it is asked, why the run has to end early, and nothing
-    while there is no reason.
+    is at work on the set. ``elsewhere`` returns what other sets are about to have, by their names, and is
+    asked only when there is something to prune. ``stopped`` tells, whenever it is asked, why the run has to
+    end early, and nothing while there is no reason.
     """
 
     create_once: Collection[Key] = frozenset()
@@ -34,6 +35,7 @@ class Options:
     replace: Collection[str] = ()
     prune: Prune = "off"
     busy: Busy = "wait"
+    elsewhere: Callable[[], Mapping[str, Collection[Key]]] = dict
     stopped: Callable[[], str] = str  # which returns nothing
 
 

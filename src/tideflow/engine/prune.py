@@ -71,9 +71,11 @@ def fates(
     *,
     prune: Prune,
     set_name: str,
+    elsewhere: Mapping[str, Collection[Key]],
 ) -> Removed:
     """Return what becomes of the ``removed`` objects of a set that has the ``wanted`` ones; only reads.
 
+    ``elsewhere`` is what other sets are about to have, by their names: that moves, and must not be deleted.
     Raises ``KubernetesError`` when the server cannot be asked who owns volumes.
     """
     resources = cluster.resources()
@@ -88,6 +90,10 @@ def fates(
         if resource is not None:
             name = f"{resource.plural}.{key.group}"
             keep[Key(*_DEFINITION, "", name)] = "the set has objects of its type"
+    for other, keys in elsewhere.items():
+        for key, record in removed.items():
+            if key in live and not foreign(live[key], record, set_name) and is_among(key, keys):
+                keep[key] = f"the set {other} has it now"
     owners: set[str] = set()
     if prune == "objects":
         for page in cluster.pages("/api/v1/persistentvolumeclaims", accept=METADATA_LIST):
@@ -101,6 +107,15 @@ def fates(
         keep=keep,
         wanted={live[key]["metadata"]["uid"] for key in wanted if key in live},
         owners=owners,
+    )
+
+
+def is_among(key: Key, keys: Collection[Key]) -> bool:
+    """Tell whether an object is among those of manifests, which may leave out where it belongs."""
+    return any(
+        (other.group, other.kind, other.name) == (key.group, key.kind, key.name)
+        and (not key.namespace or key.namespace == (other.namespace or "default"))
+        for other in keys
     )
 
 

@@ -18,6 +18,7 @@ from tideflow.operations.live import secret, shown
 from tideflow.operations.running import (
     BASE,
     executing,
+    of_set,
     operation,
     platform,
     programs,
@@ -40,6 +41,7 @@ INGRESS = Key("networking.k8s.io", "Ingress", "istio-system", "kubeflow")
 """What ``templates/ingress.yaml.j2`` makes."""
 
 
+@of_set(lambda *, base, **_: (SET, lambda: [manifest.key for manifest in base.manifests]))
 @operation
 def base(*, base: Base, timeout: float, prune: Prune = "off") -> Generator[FunctionCommand]:
     """Have all objects of a base in the cluster, and ready.

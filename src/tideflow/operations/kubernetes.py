@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,6 +23,7 @@ from tideflow.operations.running import (
     announce,
     change,
     executing,
+    of_set,
     operation,
     platform,
     promised,
@@ -30,18 +32,23 @@ from tideflow.operations.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
     from pathlib import Path
 
     from pyinfra.api import FunctionCommand
 
     from tideflow.engine.applying import Plan, StatedGate
-    from tideflow.engine.manifests import Manifest
+    from tideflow.engine.manifests import Key, Manifest
 
 _SET_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")  # part of names, and of a label's value
 _COLOURS = {"+": "green", "-": "red"}
 
 
+def _keys(source: Path | Sequence[Mapping[str, Any]]) -> list[Key]:
+    return [manifest.key for manifest in load(source, cache=platform().folder / "cache")]
+
+
+@of_set(lambda *, set_name, source, **_: (set_name, functools.partial(_keys, source)))
 @operation
 def apply(
     *,
@@ -123,7 +130,9 @@ def application(
         set_name=set_name,
         manifests=manifests,
         gates=gates,
-        options=dataclasses.replace(options, stopped=interrupt.reason),
+        options=dataclasses.replace(
+            options, stopped=interrupt.reason, elsewhere=functools.partial(_elsewhere, set_name)
+        ),
     )
     plan = applying.plan(foreseen=bool(platform().promised) and not executing())
     for line in told(plan, set_name):
@@ -151,6 +160,11 @@ def application(
             live.close()
     else:
         host.noop(f"all {len(plan.unchanged) + len(plan.kept)} objects of {set_name} are as they should be")
+
+
+def _elsewhere(set_name: str) -> dict[str, Collection[Key]]:
+    """Return what the other sets of this run have, by their names."""
+    return {other: keys() for other, keys in platform().sets.items() if other != set_name}
 
 
 def _announce(applying: Application, plan: Plan) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import click
 from pyinfra import host, logger
@@ -25,13 +25,14 @@ from tideflow.connectors.progress import LiveLine
 from tideflow.errors import SettingError, TideflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Collection, Generator
 
     from pyinfra.api.host import Host
     from pyinfra.api.operation import PyinfraOperation
     from pyinfra.api.state import State
 
     from tideflow.connectors.settings import Settings
+    from tideflow.engine.manifests import Key
 
 BASE = "the Kubeflow base"
 """What ``deploys/kubeflow_base.py`` makes, as a promise to later steps."""
@@ -51,6 +52,7 @@ def to_run(step: str) -> str:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Call = TypeVar("Call", bound="Callable[..., Any]")
 
 
 def operation(function: Callable[P, Generator[FunctionCommand]]) -> PyinfraOperation[P]:
@@ -74,6 +76,24 @@ def operation(function: Callable[P, Generator[FunctionCommand]]) -> PyinfraOpera
             yield FunctionCommand(_fail, (_defect(error),), {})
 
     return pyinfra_operation()(guarded)
+
+
+def of_set(described: Callable[..., tuple[str, Callable[[], Collection[Key]]]]) -> Callable[[Call], Call]:
+    """Make an operation known by the set it applies: what moves into that must not be pruned before.
+
+    ``described`` gets the operation's arguments, and returns the set's name and what returns its objects.
+    """
+
+    def known(operation: Call) -> Call:
+        @functools.wraps(operation)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            set_name, keys = described(**kwargs)
+            refusing(platform)().sets[set_name] = keys
+            return operation(*args, **kwargs)
+
+        return cast("Call", called)
+
+    return known
 
 
 def change(work: Callable[[LiveLine], object]) -> FunctionCommand:

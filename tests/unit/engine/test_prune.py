@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tideflow.engine.manifests import Key
 from tideflow.engine.ownership import APPLIED
 from tideflow.engine.plan import Plan
-from tideflow.engine.prune import Removed, in_order, judge, told
+from tideflow.engine.prune import Removed, in_order, is_among, judge, told
 from tideflow.engine.pruning import lingering
 from tideflow.engine.records import ONCE, Record
 
@@ -184,6 +184,24 @@ def test_what_stays_is_told_by_reason() -> None:
 def test_why_something_is_still_there(body: dict[str, Any], expected: str) -> None:
     """Finalizers, and what a Namespace or a definition says is left in it."""
     assert lingering(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "manifest", "expected"),
+    [
+        (PLAIN, PLAIN, True),
+        (PLAIN, Key("", "ConfigMap", "other", "b"), False),
+        (PLAIN, Key("", "Secret", "a", "b"), False),
+        (PLAIN, Key("", "ConfigMap", "", "b"), False),
+        (Key("", "ConfigMap", "default", "b"), Key("", "ConfigMap", "", "b"), True),
+        (ROLE, Key("rbac.authorization.k8s.io", "ClusterRole", "needless", "r"), True),
+    ],
+)
+def test_another_set_may_leave_out_where_its_objects_belong(
+    key: Key, manifest: Key, *, expected: bool
+) -> None:
+    """A manifest without a namespace means the default one; one of a cluster's object may have any."""
+    assert is_among(key, [manifest]) is expected
 
 
 @pytest.mark.parametrize(
