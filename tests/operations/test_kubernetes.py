@@ -213,6 +213,20 @@ def test_no_secret_is_in_any_output(here: Scratch, client: Kubernetes) -> None:
         assert encoded not in text
 
 
+def test_contexts_may_be_in_several_files(here: Scratch) -> None:
+    """As kubectl has it: KUBECONFIG lists files, and a context is that of the first that has it."""
+    here.write("empty", "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n")
+    here.write("apply.py", APPLY)
+    files = f"{here.folder / 'empty'}:{here.kubeconfig}"
+    command = ("pyinfra", "inventory.py", "-y", "apply.py", *data(prefix="files"))
+    done = here.run(*command, check=False, KUBECONFIG=files)
+    assert done.returncode == 0, done.stderr
+    here.inventory("missing")
+    missing = here.run(*command, check=False, KUBECONFIG=files)
+    assert missing.returncode == 1
+    assert f"check it with: KUBECONFIG={files} kubectl config get-contexts" in missing.stderr
+
+
 MOVE = """
 from pyinfra import host
 from tideflow.operations import kubernetes

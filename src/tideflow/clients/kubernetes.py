@@ -334,6 +334,6 @@ def _configuration(path: Path, context: str | None) -> upstream.Configuration:
         which = f"context {context} of the kubeconfig {path}" if context else f"the kubeconfig {path}"
         raise SettingError(
             f"{which} is not usable ({type(error).__name__})",
-            hint=f"check it with: kubectl --kubeconfig {path} config get-contexts",
+            hint=f"check it with: KUBECONFIG={path} kubectl config get-contexts",
         ) from None
     return configuration

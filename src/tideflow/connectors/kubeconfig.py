@@ -37,7 +37,7 @@ class KubeconfigConnector(PlatformConnector):
     @property
     @override
     def kubeconfig(self) -> Path:
-        named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+        named = os.environ.get("KUBECONFIG")  # may list several files, which the client merges
         return Path(named) if named else Path.home() / ".kube" / "config"
 
     @override

@@ -21,6 +21,7 @@ NOT_SERVED = "NotServed"
 
 _AWAY = frozenset({0, 429, 503, 504})  # no answer, or the server's own word that it has too much to do
 _WEBHOOK = "failed calling webhook"
+_RACED = "the object has been modified"
 _TERMINATING = "NamespaceTerminating"
 _MOST_TRIES = 8  # of what may pass, and may as well be a defect of the server or of a webhook
 _FIRST_PAUSE = 0.5  # seconds
@@ -33,7 +34,8 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
     """Tell whether the same write may succeed later, after ``tries`` of it.
 
     A server that is away or busy, a webhook without pods and a namespace that is going are waited for as long
-    as the step may take. Other faults of the server's own may be here to stay: those are tried some times.
+    as the step may take. Other faults of the server's own, and races lost, may be here to stay: those are
+    tried some times.
     Whatever else it answers, it will answer again.
     """
     if error.reason == NOT_SERVED:
@@ -42,8 +44,10 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
         return True
     if error.reason == "BeingDeleted" or any(cause.reason == _TERMINATING for cause in error.causes):
         return True
+    # A write that gives no version loses a race when others write the object, or its namespace's quota, as well.
+    raced = error.reason == "Conflict" and _RACED in error.message
     no_match = error.status == 404 and error.reason != "NotFound"  # noqa: PLR2004 - the type is not served
-    return (error.status >= 500 or no_match) and tries < _MOST_TRIES  # noqa: PLR2004 - HTTP
+    return (error.status >= 500 or no_match or raced) and tries < _MOST_TRIES  # noqa: PLR2004 - HTTP
 
 
 def pause(error: KubernetesError, tries: int) -> float:

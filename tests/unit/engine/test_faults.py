@@ -11,6 +11,10 @@ from tideflow.engine.faults import Throttle
 from tideflow.errors import Cause, KubernetesError
 
 WEBHOOK = 'failed calling webhook "x": no endpoints available for service "wh"'
+RACED = (
+    'Operation cannot be fulfilled on resourcequotas "q": the object has been modified; please apply your '
+    "changes to the latest version and try again"
+)
 TERMINATING = (Cause("NamespaceTerminating", "metadata.namespace", "namespace a is being terminated"),)
 
 
@@ -35,6 +39,8 @@ TERMINATING = (Cause("NamespaceTerminating", "metadata.namespace", "namespace a 
         (KubernetesError("who", status=401), 1, False),
         (KubernetesError("no", status=403), 1, False),
         (KubernetesError("denied the request", status=403), 1, False),
+        (KubernetesError(RACED, status=409, reason="Conflict"), 3, True),
+        (KubernetesError(RACED, status=409, reason="Conflict"), 8, False),
         (KubernetesError("taken", status=409, reason="Conflict"), 1, False),
         (KubernetesError("invalid", status=422), 1, False),
     ],
