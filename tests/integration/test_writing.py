@@ -53,6 +53,16 @@ def stateful_set(space: str, service: str) -> dict[str, Any]:
     return body
 
 
+def claim(space: str, mode: str) -> dict[str, Any]:
+    """Return a claim."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "c", "namespace": space},
+        "spec": {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+
+
 def test_fields_of_others_are_taken_left_or_named(cluster: Kubernetes, space: str) -> None:
     """As ``conflicts`` says; the one that stops names manager, field and both values."""
     objects = [namespace(space), deployment("d", space)]
@@ -121,8 +131,15 @@ SETTLED: dict[str, tuple[str, Any, Any, str, str]] = {
         "/apis/apps/v1/namespaces/{space}/statefulsets/s",
         lambda space: stateful_set(space, "one"),
         lambda body: body["spec"].update(serviceName="other"),
-        "spec cannot be changed",
+        "spec.serviceName cannot be changed",
         'allow it with replace=["StatefulSet"]',
+    ),
+    "PersistentVolumeClaim": (
+        "/api/v1/namespaces/{space}/persistentvolumeclaims/c",
+        lambda space: claim(space, "ReadWriteOnce"),
+        lambda body: body["spec"].update(accessModes=["ReadWriteMany"]),
+        "spec.accessModes cannot be changed",
+        "kubectl delete persistentvolumeclaim -n {space} c",
     ),
 }
 
@@ -281,7 +298,7 @@ def test_a_kind_that_is_only_called_like_a_replaceable_one_is_not_replaced(
         apply(cluster, [namespace(space), other, made])
         path = f"/apis/batch.example.org/v1/namespaces/{space}/jobs/j"
         uid = cluster.get(path)["metadata"]["uid"]
-        with pytest.raises(ApplyError, match="spec cannot be changed once it is there") as caught:
+        with pytest.raises(ApplyError, match=r"spec\.x cannot be changed once it is there") as caught:
             apply(cluster, [namespace(space), other, {**made, "spec": {"x": 1}}], replace=["Job"])
         assert "replace=" not in str(caught.value)
         assert cluster.get(path)["metadata"]["uid"] == uid

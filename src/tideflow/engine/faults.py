@@ -44,7 +44,7 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
         return True
     if error.reason == "BeingDeleted" or any(cause.reason == _TERMINATING for cause in error.causes):
         return True
-    # A write that gives no version loses a race when others write the object, or its namespace's quota, as well.
+    # Whoever gives no version still loses races: with other writers of the object, or of a quota of its own.
     raced = error.reason == "Conflict" and _RACED in error.message
     no_match = error.status == 404 and error.reason != "NotFound"  # noqa: PLR2004 - the type is not served
     return (error.status >= 500 or no_match or raced) and tries < _MOST_TRIES  # noqa: PLR2004 - HTTP

@@ -5,12 +5,13 @@ Called from the threads of a pool; nothing here is changed by two of them.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tideflow.clients.kubernetes import JSON, JSON_PATCH, METADATA
-from tideflow.engine import fieldpaths, ownership
+from tideflow.engine import fieldpaths, ownership, settled
 from tideflow.engine.adoption import adoption, needs_adoption, without_abandoned
 from tideflow.engine.yielding import owns_replicas, without_replicas
 from tideflow.errors import KubernetesError
@@ -36,10 +37,6 @@ _GROUPS = {"Job": "batch", "StatefulSet": "apps"}  # Volcano's Job, to name one,
 
 _CONFLICT = "FieldManagerConflict"
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
-# What the API server's validations say of a field that is settled when an object is created.
-_IMMUTABLE = re.compile(
-    r"immutable|may not (?:be )?change|cannot (?:be )?change|updates to .*(?:forbidden|fields other than)"
-)
 _TRIES = 3
 
 
@@ -83,7 +80,7 @@ class Writing:
         try:
             answer = self._apply(key, path, body, notes)
         except KubernetesError as error:
-            self._may_replace(key, error)
+            self._may_replace(manifest, path, error)
             self._replace_settled(key, path)
         if answer["metadata"].get("deletionTimestamp"):
             raise _being_deleted(key, answer["metadata"].get("finalizers") or ())
@@ -105,9 +102,9 @@ class Writing:
         try:
             answer = self._apply(key, path, body, notes, dry_run=True)
         except KubernetesError as error:
-            settled = self._may_replace(key, error)
+            fields = self._may_replace(manifest, path, error)
             raise KubernetesError(
-                f"{settled} cannot be changed once it is there", status=422, reason="Replaced"
+                f"{fields} cannot be changed once it is there", status=422, reason="Replaced"
             ) from None
         if adopts:
             notes.append(_taken_over(key))
@@ -226,19 +223,21 @@ class Writing:
                 return live
         raise KubernetesError("it is changed by others all the time", status=409, reason="Conflict")
 
-    def _may_replace(self, key: Key, error: KubernetesError) -> str:
+    def _may_replace(self, manifest: Manifest, path: str, error: KubernetesError) -> str:
         """Return the settled fields of an object that may be replaced; raises the error of any other."""
-        settled = [cause for cause in error.causes if _IMMUTABLE.search(cause.message)]
-        if error.status != 422 or not settled:  # noqa: PLR2004 - Invalid
+        causes = settled.causes(error)
+        if not causes:
             raise error
-        fields = ", ".join(dict.fromkeys(cause.field for cause in settled if cause.field)) or "a field"
+        key = manifest.key
+        live = functools.partial(self._cluster.get, path)
+        fields = ", ".join(settled.fields(causes, manifest.body, live)) or "a field"
         replaceable = _GROUPS.get(key.kind) == key.group
         if replaceable and key.kind in self._replace:
             return fields
         place = f" -n {key.namespace}" if key.namespace else ""
         allowed = f', or allow it with replace=["{key.kind}"]' if replaceable else ""
         # Before the last colon stands the value, which may be a page long.
-        why = settled[0].message.rpartition(": ")[2]
+        why = causes[0].message.partition("\n")[0].rpartition(": ")[2]
         raise KubernetesError(
             f"{fields} cannot be changed once it is there ({why})",
             status=422,
