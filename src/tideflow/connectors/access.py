@@ -17,7 +17,7 @@ from tideflow.files import write_private
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tideflow.clients.digitalocean import Cluster, Credentials
+    from tideflow.clients.provided import Cluster, Credentials
 
 _EXTENSION = "tideflow.dev/access"
 _SPARE = dt.timedelta(hours=1)

@@ -17,8 +17,9 @@ from tideflow.errors import DigitalOceanError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tideflow.clients.digitalocean import Cluster, DigitalOcean
+    from tideflow.clients.digitalocean import DigitalOcean
     from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.clients.provided import Cluster
 
 
 class DoksConnector(PlatformConnector):

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
-    from tideflow.clients.digitalocean import Cluster, DigitalOcean
+    from tideflow.clients.digitalocean import DigitalOcean
     from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.clients.provided import Cluster
     from tideflow.engine.manifests import Key
 
 CLUSTER = "the cluster"

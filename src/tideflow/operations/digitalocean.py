@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from pyinfra.api import FunctionCommand
 
-    from tideflow.clients.digitalocean import DigitalOcean, Options
+    from tideflow.clients.digitalocean import DigitalOcean
+    from tideflow.clients.provided import Options
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.facts.digitalocean import ClusterInfo
 

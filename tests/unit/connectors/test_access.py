@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tideflow.clients.digitalocean import Cluster, Credentials
+from tideflow.clients.provided import Cluster, Credentials
 from tideflow.connectors import access
 
 CLUSTER = Cluster(
