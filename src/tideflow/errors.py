@@ -119,6 +119,7 @@ class DigitalOceanError(ServiceError):
     """The API of DigitalOcean refused, failed, or could not be reached.
 
     ``id`` is the API's own word for it, such as ``not_found``; ``request_id`` is what its support asks for.
+    ``unsure`` says of a change that it may have been made all the same.
     """
 
     def __init__(
@@ -129,8 +130,10 @@ class DigitalOceanError(ServiceError):
         id: str = "",  # noqa: A002 - the field's name in the API
         request_id: str = "",
         retry_after: float | None = None,
+        unsure: bool = False,
         hint: str = "",
     ) -> None:
         super().__init__(message, status=status, retry_after=retry_after, hint=hint)
         self.id = id
         self.request_id = request_id
+        self.unsure = unsure

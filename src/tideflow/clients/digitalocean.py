@@ -7,28 +7,38 @@ IndexError for an error body of another shape, and logs its headers, the token a
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 from digitalocean.baseapi import BaseAPI, EndPointError
+from requests.adapters import HTTPAdapter
 
+from tideflow.clients.declined import refusal, unanswered, unreadable
+from tideflow.clients.patience import PATIENCE
 from tideflow.clients.provided import Account, Cluster, Credentials, Options
 from tideflow.errors import DigitalOceanError, SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from tideflow.clients.provided import NodePool
 
+Answer = TypeVar("Answer")
+
+_CONNECT_TIMEOUT = 10.0  # seconds
 _PER_PAGE = 200  # the most that the API gives at once
-_LONGEST_MESSAGE = 400  # characters
+_LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
 
 
 class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
     """The API, with one account's token; ``timeout`` is in seconds, for each answer.
 
-    Every method raises ``DigitalOceanError``.
+    A request that fails is made again where that cannot do a thing twice, until two minutes after the first
+    failure (``patience.LONGEST``); the last of these may take one more ``timeout``. Every method makes one
+    request, or one for each page of a list; ``create_cluster`` says what it does. Every method raises
+    ``DigitalOceanError``, whose ``unsure`` says of a change that it may have been made.
     """
 
     def __init__(self, token: str, *, endpoint: str | None = None, timeout: float = 30.0) -> None:
@@ -38,7 +48,9 @@ class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
             raise SettingError(
                 "DIGITALOCEAN_END_POINT is not a URL", hint="unset it, or set it to https://…/v2/"
             ) from None
-        self._timeout = timeout
+        self._timeout = (min(_CONNECT_TIMEOUT, timeout), timeout)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE))
 
     def __repr__(self) -> str:
         """Name the end point, and not the token."""
@@ -46,135 +58,178 @@ class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
 
     def account(self) -> Account:
         """Return whose token it is."""
-        return Account.from_response(self._call("GET", "account")["account"])
+        return self._call(
+            "GET", "account", lambda found: Account.from_response(found["account"]), ["account:read"]
+        )
 
     def options(self) -> Options:
         """Return what clusters may be made of."""
-        return Options.from_response(self._call("GET", "kubernetes/options")["options"])
+        return self._call(
+            "GET",
+            "kubernetes/options",
+            lambda found: Options.from_response(found["options"]),
+            ["kubernetes:read"],
+        )
 
     def clusters(self) -> list[Cluster]:
         """Return all clusters of the account."""
-        return [
-            Cluster.from_response(found)
-            for page in self._pages("kubernetes/clusters")
-            for found in page["kubernetes_clusters"] or ()
-        ]
+        clusters: list[Cluster] = []
+        number, has_more = 1, True
+        while has_more:
+            path = f"kubernetes/clusters?page={number}&per_page={_PER_PAGE}"
+            found, has_more = self._call("GET", path, _page, ["kubernetes:read"])
+            clusters += found
+            number += 1
+        return clusters
 
     def cluster(self, cluster_id: str) -> Cluster:
         """Return one cluster."""
-        found = self._call("GET", f"kubernetes/clusters/{cluster_id}")
-        return Cluster.from_response(found["kubernetes_cluster"])
+        return self._call("GET", f"kubernetes/clusters/{cluster_id}", _cluster, ["kubernetes:read"])
 
     def create_cluster(
         self, *, name: str, region: str, version: str, size: str, count: int, tags: Sequence[str] = ()
     ) -> Cluster:
-        """Have a cluster made, with one pool of ``count`` nodes of a ``size``; it takes minutes to run."""
+        """Have a cluster made, with one pool of ``count`` nodes of a ``size``; it takes minutes to run.
+
+        Clusters cost money, so when it is not known whether one was made, they are listed before another is
+        asked for. One is taken for ours if it has the name, region and pool that were asked for, and was not
+        in the list from before we asked: that says that it is new without comparing clocks. Somebody who
+        asks for the very same at the same time cannot be told from us. That is done three times at most.
+        """
+        pool = {"name": f"{name}-pool", "size": size, "count": count}
         body = {
             "name": name,
             "region": region,
             "version": version,
             "ha": False,  # from 1.36 on the default is true, and costs extra
             "tags": list(tags),
-            "node_pools": [{"name": f"{name}-pool", "size": size, "count": count}],
+            "node_pools": [pool],
         }
-        found = self._call("POST", "kubernetes/clusters", body)
-        return Cluster.from_response(found["kubernetes_cluster"])
+        before = {found.id for found in self.clusters()}
+        lost: list[DigitalOceanError] = []
+        for pause in _LOOKS_AFTER:
+            try:
+                return self._call("POST", "kubernetes/clusters", _cluster, ["kubernetes:create"], body)
+            except DigitalOceanError as error:
+                # A refusal is final, unless the name is taken by what a lost request has made after all.
+                if not (error.unsure or lost):
+                    raise
+                lost.append(error)
+            time.sleep(pause)
+            try:
+                found = self.clusters()
+            except DigitalOceanError:
+                break
+            if (made := _made(body, [cluster for cluster in found if cluster.id not in before])) is not None:
+                return made
+            if not lost[-1].unsure:
+                break
+        hint = f"look for a cluster named {name} in the control panel, for one may be there; then run again"
+        raise _with_hint(lost[-1], hint) from None
 
     def resize_node_pool(self, cluster_id: str, pool: NodePool, *, count: int) -> None:
         """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run."""
-        body = {"name": pool.name, "count": count}
-        self._call("PUT", f"kubernetes/clusters/{cluster_id}/node_pools/{pool.id}", body)
+        path = f"kubernetes/clusters/{cluster_id}/node_pools/{pool.id}"
+        self._call("PUT", path, _nothing, ["kubernetes:update"], {"name": pool.name, "count": count})
 
     def delete_cluster(self, cluster_id: str) -> None:
         """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""
-        self._call("DELETE", f"kubernetes/clusters/{cluster_id}")
+        self._call("DELETE", f"kubernetes/clusters/{cluster_id}", _nothing, ["kubernetes:delete"])
 
     def credentials(self, cluster_id: str, *, expiry_seconds: int) -> Credentials:
         """Return credentials of a cluster; each call makes new ones."""
         path = f"kubernetes/clusters/{cluster_id}/credentials?expiry_seconds={expiry_seconds}"
-        return Credentials.from_response(self._call("GET", path))
+        return self._call("GET", path, Credentials.from_response, ["kubernetes:access_cluster"])
 
     def one_clicks(self) -> list[str]:
         """Return the slugs of the 1-click applications for clusters."""
-        found = self._call("GET", "1-clicks?type=kubernetes")["1_clicks"]
-        return [offer["slug"] for offer in found if offer.get("type") == "kubernetes"]
+
+        def slugs(found: Any) -> list[str]:
+            return [offer["slug"] for offer in found["1_clicks"] if offer.get("type") == "kubernetes"]
+
+        return self._call("GET", "1-clicks?type=kubernetes", slugs, [])
 
     def install_one_clicks(self, cluster_id: str, slugs: Sequence[str]) -> None:
-        """Have 1-click applications installed; that it has begun is all that the API tells."""
+        """Have 1-click applications installed; that it has begun is all that the API tells.
+
+        Nor does it tell whether one has begun before, so a request that may have been carried out is an
+        error, and not made again.
+        """
         body = {"addon_slugs": list(slugs), "cluster_uuid": cluster_id}
-        self._call("POST", "1-clicks/kubernetes", body)
+        try:
+            self._call("POST", "1-clicks/kubernetes", _nothing, ["kubernetes:update", "addon:create"], body)
+        except DigitalOceanError as error:
+            if error.unsure:
+                hint = f"it may have begun: see whether the cluster gets a namespace {' or '.join(slugs)}"
+                raise _with_hint(error, f"{hint} within some minutes, and run this step again") from None
+            raise
 
-    def _pages(self, path: str) -> Iterator[Any]:
-        number = 1
-        while True:
-            page = self._call("GET", f"{path}?page={number}&per_page={_PER_PAGE}")
-            yield page
-            if not ((page.get("links") or {}).get("pages") or {}).get("next"):
-                return
-            number += 1
+    def _call(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Any], Answer],
+        scopes: Sequence[str],
+        body: Any = None,
+    ) -> Answer:
+        """Return what is read from the JSON answered; every request of this client is made here.
 
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the JSON answered; every request of this client is made here."""
+        ``scopes`` are those that the description of the API says the token needs for the call.
+        """
         what = f"{method} /v2/{path.partition('?')[0]}"
         try:
             response = self._session.request(
                 method,
-                f"{self.end_point}{path}",
+                f"{self.end_point.rstrip('/')}/{path}",
                 json=body,
                 headers={"Authorization": f"Bearer {self.token}"},
+                auth=lambda request: request,  # else a .netrc would replace the token
                 timeout=self._timeout,
                 allow_redirects=False,
             )
-        except requests.Timeout:
-            raise DigitalOceanError(
-                f"DigitalOcean did not answer {what} within {self._timeout:.0f} seconds", hint="try again"
-            ) from None
         except (requests.RequestException, ValueError) as error:
-            # Its text and its cause carry the request, and with it the token.
-            hint = "check the network, and try again"
-            if isinstance(error, requests.exceptions.InvalidHeader | UnicodeError):
-                hint = "check the token: it has characters that no header can hold"
-            raise DigitalOceanError(
-                f"DigitalOcean cannot be reached for {what} ({type(error).__name__})", hint=hint
-            ) from None
-        if response.status_code >= HTTPStatus.BAD_REQUEST:
-            raise _refusal(response, what)
-        if response.status_code == HTTPStatus.NO_CONTENT or not response.content:
-            return None
+            raise unanswered(error, what) from None
+        status = response.status_code
+        if method == "DELETE" and status == HTTPStatus.NOT_FOUND and response.raw.retries.may_have_happened:
+            return read(None)  # an earlier try has deleted it, and its answer was lost
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise refusal(response, what, scopes)
         try:
-            return response.json()
-        except ValueError:
-            raise DigitalOceanError(
-                f"DigitalOcean's answer to {what} is not JSON", status=response.status_code
-            ) from None
+            return read(response.json() if response.content else None)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise unreadable(status, what) from None
 
 
-_HINTS = {
-    HTTPStatus.UNAUTHORIZED: "check the token in DIGITALOCEAN_ACCESS_TOKEN: it may be wrong or revoked",
-    HTTPStatus.FORBIDDEN: "the token lacks a scope that this call needs: give it one in the control panel",
-    HTTPStatus.TOO_MANY_REQUESTS: "wait a while: a token may make 250 requests a minute, 5,000 an hour",
-}
+def _cluster(found: Any) -> Cluster:
+    return Cluster.from_response(found["kubernetes_cluster"])
 
 
-def _refusal(response: requests.Response, what: str) -> DigitalOceanError:
-    """Translate an answer of 400 or more, whose body is ``{id, message, request_id?}`` as a rule."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    body = body if isinstance(body, dict) else {}
-    status, identity = response.status_code, str(body.get("id") or "")
-    message = str(body.get("message") or response.reason or "no reason given")[:_LONGEST_MESSAGE]
-    request_id = str(body.get("request_id") or "")
-    asked = f" (request {request_id})" if request_id else ""
-    after = response.headers.get("retry-after", "")
-    return DigitalOceanError(
-        f"DigitalOcean answered {status} {identity} to {what}: {message.rstrip('.')}{asked}".replace(
-            "  ", " "
-        ),
-        status=status,
-        id=identity,
-        request_id=request_id,
-        retry_after=float(after) if after.isdigit() else None,
-        hint=_HINTS.get(HTTPStatus(status), "") if status in set(HTTPStatus) else "",
+def _page(found: Any) -> tuple[list[Cluster], bool]:
+    """Return the clusters of one page, and whether there are more."""
+    clusters = [Cluster.from_response(cluster) for cluster in found["kubernetes_clusters"] or ()]
+    return clusters, bool(((found.get("links") or {}).get("pages") or {}).get("next"))
+
+
+def _nothing(_: Any) -> None:
+    """Want nothing of an answer but that it is a success."""
+
+
+def _made(asked: Any, new: Sequence[Cluster]) -> Cluster | None:
+    """Return which of the ``new`` clusters is the one that was asked for; None if none has its name."""
+    named = [cluster for cluster in new if cluster.name == asked["name"]]
+    if not named:
+        return None
+    first = named[0]
+    pools = [{"name": pool.name, "size": pool.size, "count": pool.count} for pool in first.node_pools]
+    if len(named) == 1 and (first.region, pools) == (asked["region"], asked["node_pools"]):
+        return first
+    raise DigitalOceanError(
+        f"when one was created, more or other than was asked for and named {first.name} appeared: "
+        + ", ".join(f"{cluster.id} in {cluster.region}" for cluster in named),
+        hint="somebody else may have created them: keep the one that is needed, for each is billed",
     )
+
+
+def _with_hint(error: DigitalOceanError, hint: str) -> DigitalOceanError:
+    error.hint = hint
+    return error

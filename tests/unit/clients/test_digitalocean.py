@@ -1,0 +1,442 @@
+"""The client of DigitalOcean's API, against a small server that answers by a script."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tideflow.clients.digitalocean import DigitalOcean
+from tideflow.clients.patience import PATIENCE
+from tideflow.clients.provided import NodePool
+from tideflow.errors import DigitalOceanError
+from tideflow.rehearsal.addresses import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TOKEN = "canary-token"
+CLUSTERS = "/v2/kubernetes/clusters"
+CUT = 0  # no answer: the connection is closed once the request has been read
+SILENT = -1  # no answer, and the connection stays
+
+
+class Server(ThreadingHTTPServer):
+    """Gives each answer of a script once, in its order, and remembers what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: deque[tuple[int, object, dict[str, str]]] = deque()
+        self.asked: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.release = threading.Event()
+
+    def then(self, status: int, body: object = None, **headers: str) -> None:
+        """Add an answer to the script."""
+        self.script.append((status, body, headers))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves one connection."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def _serve(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.server.asked.append(f"{self.command} {self.path.partition('?')[0]}")
+        self.server.headers.append(dict(self.headers.items()))
+        status, body, headers = self.server.script.popleft()
+        if status in {CUT, SILENT}:
+            self.server.release.wait(10 if status == SILENT else 0)
+            self.close_connection = True
+            return
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(data))}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_DELETE = do_PUT = _serve  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Serve on a free port; the whole script has to be used."""
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield running
+    running.release.set()
+    running.shutdown()
+    thread.join()
+    running.server_close()
+    assert not running.script, "the client did not ask for the rest of the script"
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what failed tried again at once, unless the server says when."""
+    hasty = PATIENCE.new(backoff_factor=0, backoff_jitter=0)
+    monkeypatch.setattr("tideflow.clients.digitalocean.PATIENCE", hasty)
+    monkeypatch.setattr("tideflow.clients.digitalocean._LOOKS_AFTER", (0, 0, 0))
+
+
+@pytest.fixture
+def api(server: Server) -> DigitalOcean:
+    """Return a client of the server."""
+    return DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=5)
+
+
+ACCOUNT = {"account": {"email": "a@example.com", "droplet_limit": 25, "status": "active"}}
+BUSY = {"id": "too_many_requests", "message": "API rate limit exceeded."}
+FAILED = {"id": "server_error", "message": "Unexpected server-side error", "request_id": "r-1"}
+
+
+def described(cluster_id: str = "c-1", *, name: str = "ml", region: str = "nyc3") -> dict[str, Any]:
+    """Return a cluster as the API would describe what ``create`` asks for."""
+    return {
+        "id": cluster_id,
+        "name": name,
+        "region": region,
+        "version": "1.34.1-do.2",
+        "status": {"state": "provisioning"},
+        "node_pools": [{"id": "p", "name": f"{name}-pool", "size": "s-4vcpu-8gb", "count": 3}],
+    }
+
+
+def listed(*clusters: dict[str, Any]) -> dict[str, Any]:
+    """Return a list of clusters."""
+    return {"kubernetes_clusters": list(clusters), "links": {}}
+
+
+def create(api: DigitalOcean) -> str:
+    """Have a cluster made, and return its id."""
+    return api.create_cluster(name="ml", region="nyc3", version="1.34.1-do.2", size="s-4vcpu-8gb", count=3).id
+
+
+@pytest.mark.parametrize("failure", [CUT, 429, 500, 502, 503, 504])
+def test_what_fails_for_a_while_is_asked_again(server: Server, api: DigitalOcean, failure: int) -> None:
+    """A read does no harm."""
+    server.then(failure, FAILED)
+    server.then(failure, FAILED)
+    server.then(200, ACCOUNT)
+    assert api.account().droplet_limit == 25
+    assert server.asked == ["GET /v2/account"] * 3
+
+
+def test_what_is_refused_is_not_asked_again(server: Server, api: DigitalOcean) -> None:
+    """It would be refused again."""
+    server.then(401, {"id": "unauthorized", "message": "Unable to authenticate you."})
+    with pytest.raises(DigitalOceanError, match="401 unauthorized to GET /v2/account: Unable to auth"):
+        api.account()
+
+
+def test_what_goes_on_failing_is_one_line(server: Server, api: DigitalOcean) -> None:
+    """With the status, id, message and request id of the last answer."""
+    for _ in range(PATIENCE.total + 1 if PATIENCE.total else 0):
+        server.then(500, FAILED)
+    with pytest.raises(DigitalOceanError) as caught:
+        api.account()
+    assert (caught.value.status, caught.value.id, caught.value.request_id) == (500, "server_error", "r-1")
+    assert str(caught.value) == (
+        "DigitalOcean answered 500 server_error to GET /v2/account: "
+        "Unexpected server-side error (request r-1)"
+    )
+
+
+def test_a_burst_is_waited_for_as_long_as_the_server_says(server: Server, api: DigitalOcean) -> None:
+    """By retry-after; by ratelimit-reset, when nothing remains and there is no retry-after."""
+    server.then(429, BUSY, retry_after="1", ratelimit_remaining="0", ratelimit_reset="99999999999")
+    server.then(429, BUSY, ratelimit_remaining="0", ratelimit_reset=str(int(time.time()) + 2))
+    server.then(200, ACCOUNT)
+    began = time.monotonic()
+    api.account()
+    assert 1 < time.monotonic() - began < 5
+
+
+def test_the_limit_of_an_hour_is_not_waited_for(server: Server, api: DigitalOcean) -> None:
+    """The error says when it ends."""
+    reset = int(time.time()) + 1800
+    server.then(429, BUSY, ratelimit_remaining="0", ratelimit_reset=str(reset))
+    with pytest.raises(DigitalOceanError) as caught:
+        api.account()
+    assert len(server.asked) == 1
+    assert caught.value.status == 429
+    assert caught.value.retry_after == pytest.approx(1800, abs=5)
+    at = time.strftime("%H:%M:%S", time.gmtime(reset))
+    assert f"run again after {at} UTC, in 30 minutes" in str(caught.value)
+
+
+def test_a_wait_that_is_too_long_together_ends(
+    server: Server, api: DigitalOcean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the server promises to be ready soon."""
+    monkeypatch.setattr("tideflow.clients.patience.LONGEST", 1.5)
+    server.then(429, BUSY, retry_after="1")
+    server.then(429, BUSY, retry_after="1")
+    with pytest.raises(DigitalOceanError, match="429 too_many_requests"):
+        api.account()
+
+
+def test_a_create_that_was_not_carried_out_is_sent_again(server: Server, api: DigitalOcean) -> None:
+    """A request over the limit is not; nobody has to look."""
+    server.then(200, listed())
+    server.then(429, BUSY, retry_after="0")
+    server.then(201, {"kubernetes_cluster": described()})
+    assert create(api) == "c-1"
+    assert server.asked == [f"GET {CLUSTERS}", f"POST {CLUSTERS}", f"POST {CLUSTERS}"]
+
+
+LOST = [(CUT, None), (500, FAILED), (201, b'{"kubernetes_cl'), (201, {}), (504, b"<html>")]
+
+
+@pytest.mark.parametrize(("status", "body"), LOST)
+def test_a_create_whose_answer_is_lost_is_found(
+    server: Server, api: DigitalOcean, status: int, body: object
+) -> None:
+    """A cluster of another name, or of that name before, is not it."""
+    others = described("c-0"), described("c-2", name="other")
+    server.then(200, listed(*others))
+    server.then(status, body)
+    server.then(200, listed(*others, described()))
+    assert create(api) == "c-1"
+    assert server.asked == [f"GET {CLUSTERS}", f"POST {CLUSTERS}", f"GET {CLUSTERS}"]
+
+
+@pytest.mark.parametrize(("status", "body"), LOST)
+def test_a_create_that_did_not_happen_is_sent_again(
+    server: Server, api: DigitalOcean, status: int, body: object
+) -> None:
+    """After a look that found nothing."""
+    server.then(200, listed())
+    server.then(status, body)
+    server.then(200, listed())
+    server.then(201, {"kubernetes_cluster": described()})
+    assert create(api) == "c-1"
+    assert server.asked == [f"GET {CLUSTERS}", f"POST {CLUSTERS}"] * 2
+
+
+def test_a_create_that_is_not_answered_in_time_is_looked_for(server: Server) -> None:
+    """It may well have happened."""
+    api = DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=0.3)
+    server.then(200, listed())
+    server.then(SILENT)
+    server.then(200, listed(described()))
+    assert create(api) == "c-1"
+
+
+def test_a_create_that_happened_late_is_found(server: Server, api: DigitalOcean) -> None:
+    """When its repetition is refused because the name is taken."""
+    server.then(200, listed())
+    server.then(CUT)
+    server.then(200, listed())
+    server.then(422, {"id": "unprocessable_entity", "message": "a cluster with this name already exists"})
+    server.then(200, listed(described()))
+    assert create(api) == "c-1"
+
+
+def test_a_create_that_is_refused_is_not_looked_for(server: Server, api: DigitalOcean) -> None:
+    """Nothing was made."""
+    server.then(200, listed())
+    server.then(422, {"id": "unprocessable_entity", "message": "droplet limit exceeded"})
+    with pytest.raises(DigitalOceanError, match="droplet limit exceeded"):
+        create(api)
+
+
+@pytest.mark.parametrize(
+    "appeared", [[described(region="fra1")], [described("c-1"), described("c-2")]], ids=["another", "two"]
+)
+def test_a_cluster_that_need_not_be_ours_is_not_adopted(
+    server: Server, api: DigitalOcean, appeared: list[dict[str, Any]]
+) -> None:
+    """And no other is made beside it."""
+    server.then(200, listed())
+    server.then(CUT)
+    server.then(200, listed(*appeared))
+    with pytest.raises(DigitalOceanError, match="c-1") as caught:
+        create(api)
+    assert "named ml appeared" in str(caught.value)
+
+
+def test_a_create_that_nobody_knows_of_ends(server: Server, api: DigitalOcean) -> None:
+    """With the failure, and what to do."""
+    server.then(200, listed())
+    for _ in range(3):
+        server.then(500, FAILED)
+        server.then(200, listed())
+    with pytest.raises(DigitalOceanError, match=r"r-1.*look for a cluster named ml"):
+        create(api)
+
+
+def test_a_create_is_not_repeated_blindly(server: Server, api: DigitalOcean) -> None:
+    """When nobody can look, it ends."""
+    server.then(200, listed())
+    server.then(CUT)
+    server.then(401, {"id": "unauthorized", "message": "no"})
+    with pytest.raises(DigitalOceanError, match=r"POST .*look for a cluster named ml"):
+        create(api)
+    assert server.asked.count(f"POST {CLUSTERS}") == 1
+
+
+@pytest.mark.parametrize("failure", [CUT, 500, 503])
+def test_a_1_click_is_not_installed_twice(server: Server, api: DigitalOcean, failure: int) -> None:
+    """Nothing tells whether it has begun, so the error says where to look."""
+    server.then(failure, FAILED, retry_after="0")
+    with pytest.raises(DigitalOceanError, match=r"may have begun: .*ingress-nginx") as caught:
+        api.install_one_clicks("c-1", ["ingress-nginx"])
+    assert caught.value.unsure
+    assert server.asked == ["POST /v2/1-clicks/kubernetes"]
+
+
+def test_a_1_click_that_was_not_begun_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
+    """A request over the limit is not carried out."""
+    server.then(429, BUSY, retry_after="0")
+    server.then(200, {"message": "Successfully kicked off addon job."})
+    api.install_one_clicks("c-1", ["ingress-nginx"])
+
+
+def test_what_was_never_sent_is_sent_once_there_is_a_server(api: DigitalOcean, server: Server) -> None:
+    """A refused connection proves that nothing was begun, so even a POST is repeated, and fails as such."""
+    away = DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{free_port()}/v2/")
+    with pytest.raises(DigitalOceanError, match="cannot be reached for POST") as caught:
+        away.install_one_clicks("c-1", ["ingress-nginx"])
+    assert not caught.value.unsure
+    assert caught.value.status == 0
+    server.then(200, {"message": ""})
+    away.end_point = api.end_point
+    away.install_one_clicks("c-1", ["ingress-nginx"])
+
+
+@pytest.mark.parametrize("failure", [CUT, 500])
+def test_what_was_deleted_by_a_lost_request_is_gone(server: Server, api: DigitalOcean, failure: int) -> None:
+    """The repetition does not find it any more."""
+    server.then(failure, FAILED)
+    server.then(404, {"id": "not_found", "message": "not found"})
+    api.delete_cluster("c-1")
+    assert server.asked == [f"DELETE {CLUSTERS}/c-1"] * 2
+
+
+@pytest.mark.parametrize("before", [[], [429]])
+def test_what_was_never_there_is_not_deleted(server: Server, api: DigitalOcean, before: list[int]) -> None:
+    """Neither when only a request that was not carried out came before."""
+    for status in before:
+        server.then(status, BUSY, retry_after="0")
+    server.then(404, {"id": "not_found", "message": "not found"})
+    with pytest.raises(DigitalOceanError, match="404 not_found"):
+        api.delete_cluster("c-1")
+
+
+def test_a_change_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
+    """It says what is to be, so that twice is no more than once."""
+    server.then(CUT)
+    server.then(202, {})
+    api.resize_node_pool("c-1", NodePool("p", "pool", "s-1", 3, ()), count=5)
+    assert server.asked == [f"PUT {CLUSTERS}/c-1/node_pools/p"] * 2
+
+
+def test_a_server_that_is_silent_is_given_up(server: Server) -> None:
+    """Each time after the time-out."""
+    api = DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=0.1)
+    for _ in range(PATIENCE.total + 1 if PATIENCE.total else 0):
+        server.then(SILENT)
+    with pytest.raises(DigitalOceanError, match="did not answer GET /v2/account") as caught:
+        api.account()
+    assert caught.value.status == 0
+
+
+CALLS: dict[str, tuple[str, Callable[[DigitalOcean], object]]] = {
+    "GET /v2/account": ("account:read", DigitalOcean.account),
+    "GET /v2/kubernetes/options": ("kubernetes:read", DigitalOcean.options),
+    f"GET {CLUSTERS}": ("kubernetes:read", DigitalOcean.clusters),
+    f"GET {CLUSTERS}/c": ("kubernetes:read", lambda api: api.cluster("c")),
+    f"GET {CLUSTERS}/c/credentials": (
+        "kubernetes:access_cluster",
+        lambda api: api.credentials("c", expiry_seconds=60),
+    ),
+    f"PUT {CLUSTERS}/c/node_pools/p": (
+        "kubernetes:update",
+        lambda api: api.resize_node_pool("c", NodePool("p", "pool", "s-1", 3, ()), count=5),
+    ),
+    f"DELETE {CLUSTERS}/c": ("kubernetes:delete", lambda api: api.delete_cluster("c")),
+    "POST /v2/1-clicks/kubernetes": (
+        "kubernetes:update and addon:create",
+        lambda api: api.install_one_clicks("c", ["x"]),
+    ),
+}
+FORBIDDEN = {"id": "forbidden", "message": "You are not authorized to perform this operation"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_token_that_lacks_a_scope(server: Server, api: DigitalOcean, call: str) -> None:
+    """The error names the call, and the scope as DigitalOcean's description does."""
+    scope, make = CALLS[call]
+    server.then(403, FORBIDDEN)
+    with pytest.raises(DigitalOceanError) as caught:
+        make(api)
+    assert f"{call} needs the scope {scope}" in str(caught.value).replace("scopes", "scope")
+
+
+def test_a_token_that_may_not_create(server: Server, api: DigitalOcean) -> None:
+    """Looking is allowed by another scope."""
+    server.then(200, listed())
+    server.then(403, FORBIDDEN)
+    with pytest.raises(DigitalOceanError, match=f"POST {CLUSTERS} needs the scope kubernetes:create"):
+        create(api)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"null", b"{}", b'{"account": {"email": 1}}', b""])
+def test_an_answer_of_another_shape(server: Server, api: DigitalOcean, body: bytes) -> None:
+    """It is an error of ours, with the call it was the answer to."""
+    server.then(200, body)
+    with pytest.raises(DigitalOceanError, match="answer to GET /v2/kubernetes/options"):
+        api.options()
+
+
+def test_pages_are_asked_for_until_there_are_no_more(server: Server, api: DigitalOcean) -> None:
+    """One request for each page."""
+    server.then(200, {**listed(described("c-1")), "links": {"pages": {"next": "there"}}})
+    server.then(200, listed(described("c-2")))
+    assert [found.id for found in api.clusters()] == ["c-1", "c-2"]
+
+
+def test_the_token_is_in_no_text(server: Server, api: DigitalOcean, caplog: pytest.LogCaptureFixture) -> None:
+    """No repr, log or error has it, whatever happens."""
+    caplog.set_level(logging.DEBUG)
+    server.then(CUT)
+    server.then(429, BUSY, retry_after="0")
+    server.then(401, {"id": "unauthorized", "message": "Unable to authenticate you"})
+    broken = DigitalOcean(f"{TOKEN}\n", endpoint=api.end_point)
+    odd = DigitalOcean(f"{TOKEN}ü€", endpoint=api.end_point)
+    away = DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{free_port()}/v2/")
+    texts = [repr(api), str(api)]
+    for client in (api, broken, odd, away):
+        with pytest.raises(DigitalOceanError) as caught:
+            client.account()
+        texts += [str(caught.value), repr(caught.value), str(caught.getrepr(style="native"))]
+    assert "/v2/account" in caplog.text
+    assert TOKEN not in caplog.text + "".join(texts)
+
+
+def test_a_netrc_does_not_replace_the_token(
+    server: Server, api: DigitalOcean, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As requests would have it."""
+    (tmp_path / "netrc").write_text("default login someone password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.then(200, ACCOUNT)
+    api.account()
+    assert server.headers[0]["Authorization"] == f"Bearer {TOKEN}"
