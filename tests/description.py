@@ -103,6 +103,16 @@ def operations() -> dict[tuple[str, str], str]:
     }
 
 
+def scopes() -> dict[str, list[str]]:
+    """Return the scopes that a token needs for each operation, by method and path."""
+    return {
+        f"{method.upper()} {path}": (operation / "security" / 0 / "bearer_auth").read_value()
+        for path, methods in (_description().spec / "paths").str_items()
+        for method, operation in methods.str_items()
+        if "security" in operation
+    }
+
+
 def example(name: str) -> Any:
     """Return one of the description's examples of requests that are about clusters."""
     file = Path(FOLDER, "openapi", "resources", "kubernetes", "examples.yml")

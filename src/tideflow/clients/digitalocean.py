@@ -1,60 +1,32 @@
-"""DigitalOcean's API: the account, its Kubernetes clusters, and 1-click applications.
-
-python-digitalocean knows no Kubernetes, so this builds on its ``BaseAPI``: the session, the end point and the
-environment variables are its own. Requests are made here, since it has no time-outs, forgets statuses, raises
-IndexError for an error body of another shape, and logs its headers, the token among them.
-"""
+"""DigitalOcean's API: the account, its Kubernetes clusters, and 1-click applications."""
 
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import requests
-from digitalocean.baseapi import BaseAPI, EndPointError
-from requests.adapters import HTTPAdapter
-
-from tideflow.clients.declined import refusal, unanswered, unreadable
-from tideflow.clients.patience import PATIENCE
 from tideflow.clients.provided import Account, Cluster, Credentials, Options
-from tideflow.errors import DigitalOceanError, SettingError
+from tideflow.clients.requesting import Requesting
+from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tideflow.clients.provided import NodePool
 
-Answer = TypeVar("Answer")
-
-_CONNECT_TIMEOUT = 10.0  # seconds
 _PER_PAGE = 200  # the most that the API gives at once
 _LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
 
 
-class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
+class DigitalOcean(Requesting):
     """The API, with one account's token; ``timeout`` is in seconds, for each answer.
 
     A request that fails is made again where that cannot do a thing twice, until two minutes after the first
-    failure (``patience.LONGEST``); the last of these may take one more ``timeout``. Every method makes one
-    request, or one for each page of a list; ``create_cluster`` says what it does. Every method raises
+    failure (``patience.LONGEST``). The first and the last time may each take the ``timeout``, so that it ends within
+    three minutes. A method makes one request, or one for each page of a list; ``create_cluster`` makes three
+    at most, and a list before and after them. Every method raises
     ``DigitalOceanError``, whose ``unsure`` says of a change that it may have been made.
     """
-
-    def __init__(self, token: str, *, endpoint: str | None = None, timeout: float = 30.0) -> None:
-        try:
-            super().__init__(token=token, **({"end_point": endpoint} if endpoint else {}))
-        except EndPointError:
-            raise SettingError(
-                "DIGITALOCEAN_END_POINT is not a URL", hint="unset it, or set it to https://…/v2/"
-            ) from None
-        self._timeout = (min(_CONNECT_TIMEOUT, timeout), timeout)
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE))
-
-    def __repr__(self) -> str:
-        """Name the end point, and not the token."""
-        return f"DigitalOcean({self.end_point!r})"
 
     def account(self) -> Account:
         """Return whose token it is."""
@@ -94,7 +66,7 @@ class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
         Clusters cost money, so when it is not known whether one was made, they are listed before another is
         asked for. One is taken for ours if it has the name, region and pool that were asked for, and was not
         in the list from before we asked: that says that it is new without comparing clocks. Somebody who
-        asks for the very same at the same time cannot be told from us. That is done three times at most.
+        asks for the very same at the same time cannot be told from us.
         """
         pool = {"name": f"{name}-pool", "size": size, "count": count}
         body = {
@@ -164,41 +136,6 @@ class DigitalOcean(BaseAPI):  # type: ignore[misc] # the library has no types
                 raise _with_hint(error, f"{hint} within some minutes, and run this step again") from None
             raise
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        read: Callable[[Any], Answer],
-        scopes: Sequence[str],
-        body: Any = None,
-    ) -> Answer:
-        """Return what is read from the JSON answered; every request of this client is made here.
-
-        ``scopes`` are those that the description of the API says the token needs for the call.
-        """
-        what = f"{method} /v2/{path.partition('?')[0]}"
-        try:
-            response = self._session.request(
-                method,
-                f"{self.end_point.rstrip('/')}/{path}",
-                json=body,
-                headers={"Authorization": f"Bearer {self.token}"},
-                auth=lambda request: request,  # else a .netrc would replace the token
-                timeout=self._timeout,
-                allow_redirects=False,
-            )
-        except (requests.RequestException, ValueError) as error:
-            raise unanswered(error, what) from None
-        status = response.status_code
-        if method == "DELETE" and status == HTTPStatus.NOT_FOUND and response.raw.retries.may_have_happened:
-            return read(None)  # an earlier try has deleted it, and its answer was lost
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise refusal(response, what, scopes)
-        try:
-            return read(response.json() if response.content else None)
-        except (AttributeError, LookupError, TypeError, ValueError):
-            raise unreadable(status, what) from None
-
 
 def _cluster(found: Any) -> Cluster:
     return Cluster.from_response(found["kubernetes_cluster"])
@@ -224,7 +161,7 @@ def _made(asked: Any, new: Sequence[Cluster]) -> Cluster | None:
     if len(named) == 1 and (first.region, pools) == (asked["region"], asked["node_pools"]):
         return first
     raise DigitalOceanError(
-        f"when one was created, more or other than was asked for and named {first.name} appeared: "
+        f"creating the cluster {first.name} was not answered, and what is new is not the one asked for: "
         + ", ".join(f"{cluster.id} in {cluster.region}" for cluster in named),
         hint="somebody else may have created them: keep the one that is needed, for each is billed",
     )

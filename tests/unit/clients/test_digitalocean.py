@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import description
+from urllib3.exceptions import ProtocolError
 
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
@@ -62,10 +64,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
-        for name, value in {**headers, "content-length": str(len(data))}.items():
+        for name, value in {"content_length": str(len(data)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(data)
+        self.close_connection = "content_length" in headers  # an answer that is cut in its midst
 
     do_GET = do_POST = do_DELETE = do_PUT = _serve  # noqa: N815 - http.server's names
 
@@ -91,7 +94,7 @@ def server() -> Iterator[Server]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what failed tried again at once, unless the server says when."""
     hasty = PATIENCE.new(backoff_factor=0, backoff_jitter=0)
-    monkeypatch.setattr("tideflow.clients.digitalocean.PATIENCE", hasty)
+    monkeypatch.setattr("tideflow.clients.requesting.PATIENCE", hasty)
     monkeypatch.setattr("tideflow.clients.digitalocean._LOOKS_AFTER", (0, 0, 0))
 
 
@@ -136,6 +139,15 @@ def test_what_fails_for_a_while_is_asked_again(server: Server, api: DigitalOcean
     server.then(200, ACCOUNT)
     assert api.account().droplet_limit == 25
     assert server.asked == ["GET /v2/account"] * 3
+
+
+def test_the_pauses_grow() -> None:
+    """Up to a bound."""
+    patience, pauses = PATIENCE, []
+    for _ in range(6):
+        patience = patience.increment("GET", "/", error=ProtocolError())
+        pauses.append(patience.pause(None))
+    assert pauses == [0.5, 1, 2, 4, 8, 16]
 
 
 def test_what_is_refused_is_not_asked_again(server: Server, api: DigitalOcean) -> None:
@@ -201,29 +213,35 @@ def test_a_create_that_was_not_carried_out_is_sent_again(server: Server, api: Di
     assert server.asked == [f"GET {CLUSTERS}", f"POST {CLUSTERS}", f"POST {CLUSTERS}"]
 
 
-LOST = [(CUT, None), (500, FAILED), (201, b'{"kubernetes_cl'), (201, {}), (504, b"<html>")]
+LOST: list[tuple[int, object, dict[str, str]]] = [
+    (CUT, None, {}),
+    (500, FAILED, {}),
+    (504, b"<html>", {}),
+    (201, {}, {}),
+    (201, b'{"kubernetes_cl', {"content_length": "999"}),
+]
 
 
-@pytest.mark.parametrize(("status", "body"), LOST)
+@pytest.mark.parametrize(("status", "body", "headers"), LOST)
 def test_a_create_whose_answer_is_lost_is_found(
-    server: Server, api: DigitalOcean, status: int, body: object
+    server: Server, api: DigitalOcean, status: int, body: object, headers: dict[str, str]
 ) -> None:
     """A cluster of another name, or of that name before, is not it."""
     others = described("c-0"), described("c-2", name="other")
     server.then(200, listed(*others))
-    server.then(status, body)
+    server.then(status, body, **headers)
     server.then(200, listed(*others, described()))
     assert create(api) == "c-1"
     assert server.asked == [f"GET {CLUSTERS}", f"POST {CLUSTERS}", f"GET {CLUSTERS}"]
 
 
-@pytest.mark.parametrize(("status", "body"), LOST)
+@pytest.mark.parametrize(("status", "body", "headers"), LOST)
 def test_a_create_that_did_not_happen_is_sent_again(
-    server: Server, api: DigitalOcean, status: int, body: object
+    server: Server, api: DigitalOcean, status: int, body: object, headers: dict[str, str]
 ) -> None:
     """After a look that found nothing."""
     server.then(200, listed())
-    server.then(status, body)
+    server.then(status, body, **headers)
     server.then(200, listed())
     server.then(201, {"kubernetes_cluster": described()})
     assert create(api) == "c-1"
@@ -269,7 +287,7 @@ def test_a_cluster_that_need_not_be_ours_is_not_adopted(
     server.then(200, listed(*appeared))
     with pytest.raises(DigitalOceanError, match="c-1") as caught:
         create(api)
-    assert "named ml appeared" in str(caught.value)
+    assert "what is new is not the one asked for" in str(caught.value)
 
 
 def test_a_create_that_nobody_knows_of_ends(server: Server, api: DigitalOcean) -> None:
@@ -388,6 +406,17 @@ def test_a_token_that_lacks_a_scope(server: Server, api: DigitalOcean, call: str
     with pytest.raises(DigitalOceanError) as caught:
         make(api)
     assert f"{call} needs the scope {scope}" in str(caught.value).replace("scopes", "scope")
+
+
+@description.needed
+def test_scopes_are_those_of_the_description() -> None:
+    """For each call that a token can lack a scope for."""
+    described = {
+        call.replace("{cluster_id}", "c").replace("{node_pool_id}", "p"): " and ".join(scopes)
+        for call, scopes in description.scopes().items()
+    }
+    ours = {call: scope for call, (scope, _) in CALLS.items()} | {f"POST {CLUSTERS}": "kubernetes:create"}
+    assert ours.items() <= described.items()
 
 
 def test_a_token_that_may_not_create(server: Server, api: DigitalOcean) -> None:

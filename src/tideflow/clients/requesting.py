@@ -1,0 +1,80 @@
+"""Requests of DigitalOcean's API.
+
+python-digitalocean knows no Kubernetes, so this builds on its ``BaseAPI``: the session, the end point and the
+environment variables are its own. Requests are made here, since it has no time-outs, forgets statuses, raises
+IndexError for an error body of another shape, and logs its headers, the token among them.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import requests
+from digitalocean.baseapi import BaseAPI, EndPointError
+from requests.adapters import HTTPAdapter
+
+from tideflow.clients.declined import refusal, unanswered, unreadable
+from tideflow.clients.patience import PATIENCE
+from tideflow.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Answer = TypeVar("Answer")
+
+_CONNECT_TIMEOUT = 10.0  # seconds
+
+
+class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
+    """One account's token, and where it is used."""
+
+    def __init__(self, token: str, *, endpoint: str | None = None, timeout: float = 30.0) -> None:
+        try:
+            super().__init__(token=token, **({"end_point": endpoint} if endpoint else {}))
+        except EndPointError:
+            raise SettingError(
+                "DIGITALOCEAN_END_POINT is not a URL", hint="unset it, or set it to https://…/v2/"
+            ) from None
+        self._timeout = (min(_CONNECT_TIMEOUT, timeout), timeout)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE))
+
+    def __repr__(self) -> str:
+        """Name the end point, and not the token."""
+        return f"DigitalOcean({self.end_point!r})"
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Any], Answer],
+        scopes: Sequence[str],
+        body: Any = None,
+    ) -> Answer:
+        """Return what is read from the JSON answered; every request of this client is made here.
+
+        ``scopes`` are those that the description of the API says the token needs for the call.
+        """
+        what = f"{method} /v2/{path.partition('?')[0]}"
+        try:
+            response = self._session.request(
+                method,
+                f"{self.end_point.rstrip('/')}/{path}",
+                json=body,
+                headers={"Authorization": f"Bearer {self.token}"},
+                auth=lambda request: request,  # else a .netrc would replace the token
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, ValueError) as error:
+            raise unanswered(error, what) from None
+        status = response.status_code
+        if method == "DELETE" and status == HTTPStatus.NOT_FOUND and response.raw.retries.may_have_happened:
+            return read(None)  # an earlier try has deleted it, and its answer was lost
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise refusal(response, what, scopes)
+        try:
+            return read(response.json() if response.content else None)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            raise unreadable(status, what) from None
