@@ -22,9 +22,9 @@ class DigitalOcean(Requesting):
     """The API, with one account's token; ``timeout`` is in seconds, for each answer.
 
     A request that fails is made again where that cannot do a thing twice, until two minutes after the first
-    failure (``patience.LONGEST``). The first and the last time may each take the ``timeout``, so that it ends within
-    three minutes. A method makes one request, or one for each page of a list; ``create_cluster`` makes three
-    at most, and a list before and after them. Every method raises
+    failure (``patience.LONGEST``). The first and the last time may each take the ``timeout`` besides, so that
+    it all ends within three minutes or so. A method makes one request, or one for each page of a list;
+    ``create_cluster`` makes three at most, with a list before and after each. Every method raises
     ``DigitalOceanError``, whose ``unsure`` says of a change that it may have been made.
     """
 
