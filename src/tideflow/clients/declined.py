@@ -10,7 +10,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
-from urllib3.exceptions import NameResolutionError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import (
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from tideflow.clients.patience import told_to_wait
 from tideflow.errors import DigitalOceanError
@@ -19,6 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LONGEST_MESSAGE = 400  # characters
+_WHY = (
+    # What connections fail by, in our words; the first that fits holds.
+    (SSLError, "its certificate is not to be trusted, or it speaks no TLS"),
+    (NameResolutionError, "its name cannot be resolved"),
+    (NewConnectionError, "the connection was refused"),
+    (ProtocolError, "the connection was cut"),
+)
 
 
 def refusal(response: requests.Response, what: str, scopes: Sequence[str]) -> DigitalOceanError:
@@ -60,7 +73,7 @@ def unanswered(error: Exception, what: str) -> DigitalOceanError:
             hint="try again",
             unsure=not isinstance(error, requests.ConnectTimeout),
         )
-    why = "its name cannot be resolved" if isinstance(reason, NameResolutionError) else type(reason).__name__
+    why = next((why for kind, why in _WHY if isinstance(reason, kind)), type(reason).__name__)
     return DigitalOceanError(
         f"DigitalOcean cannot be reached for {what} ({why})",
         hint="check the network, and try again",

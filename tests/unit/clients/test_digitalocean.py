@@ -339,6 +339,22 @@ def test_what_was_never_sent_is_sent_once_there_is_a_server(api: DigitalOcean, s
     away.install_one_clicks("c-1", ["ingress-nginx"])
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [
+        ("http://127.0.0.1:1/v2/", "the connection was refused"),
+        ("http://nowhere.invalid/v2/", "its name cannot be resolved"),
+        ("https://127.0.0.1:{port}/v2/", "its certificate is not to be trusted, or it speaks no TLS"),
+        ("http://127.0.0.1:{port}/v2/", "the connection was cut"),
+    ],
+)
+def test_why_there_is_no_answer(server: Server, endpoint: str, why: str) -> None:
+    """In words of ours; those of libraries hold addresses of objects."""
+    server.script.extend([(CUT, None, {})] * (7 if why.endswith("cut") else 0))
+    with pytest.raises(DigitalOceanError, match=rf"cannot be reached for GET /v2/account \({why}\)"):
+        DigitalOcean(TOKEN, endpoint=endpoint.format(port=server.server_port)).account()
+
+
 @pytest.mark.parametrize("failure", [CUT, 500])
 def test_what_was_deleted_by_a_lost_request_is_gone(server: Server, api: DigitalOcean, failure: int) -> None:
     """The repetition does not find it any more."""
