@@ -105,14 +105,15 @@ class World:
         return found is not None and bool((found.get("status") or {}).get("availableReplicas"))
 
     def _follow_served(self, types: set[Type]) -> None:
-        """Begin to watch those types that are served, and not watched yet."""
+        """Begin to watch those types that are served, and not watched yet; others may do so meanwhile."""
         resources = self.cluster.resources(refresh=True)
-        for found in types - self._following:
-            resource = resources.of_kind(*found)
-            if resource is not None:
-                self._following.add(found)
-                self._listed[found] = threading.Event()
-                threading.Thread(target=self._follow, args=(found, resource), daemon=True).start()
+        with self._lock:
+            for found in types - self._following:
+                resource = resources.of_kind(*found)
+                if resource is not None:
+                    self._following.add(found)
+                    self._listed[found] = threading.Event()
+                    threading.Thread(target=self._follow, args=(found, resource), daemon=True).start()
 
     def _follow(self, type_: Type, resource: Resource) -> None:
         while not self._stopped.is_set():
