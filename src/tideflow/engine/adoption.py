@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine.ownership import owned
+from tideflow.engine.ownership import entries, owned, with_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,16 +27,12 @@ _APPLIED_BY_KUBECTL = frozenset(
 
 def needs_adoption(live: Mapping[str, Any], manager: str) -> bool:
     """Tell whether kubectl has applied the object, and the manager never has."""
-    return owned(live, manager) is None and any(map(_is_kubectls, _entries(live)))
+    return owned(live, manager) is None and any(map(_is_kubectls, entries(live)))
 
 
 def adoption(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]]:
-    """Return the JSON patch that makes the manager the owner of what kubectl has applied.
-
-    It is refused with a conflict if the object has changed since it was read.
-    """
-    entries = _entries(live)
-    taken = [entry for entry in entries if _is_kubectls(entry)]
+    """Return the JSON patch that makes the manager the owner of what kubectl has applied."""
+    taken = [entry for entry in entries(live) if _is_kubectls(entry)]
     fields: dict[str, Any] = {}
     for entry in taken:
         fields = union(fields, entry.get("fieldsV1") or {})
@@ -48,11 +44,8 @@ def adoption(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]]:
         "operation": "Apply",
         "time": taken[-1].get("time"),
     }
-    kept = [entry for entry in entries if not _is_kubectls(entry)]
-    return [
-        {"op": "replace", "path": "/metadata/managedFields", "value": [*kept, ours]},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-    ]
+    kept = [entry for entry in entries(live) if not _is_kubectls(entry)]
+    return with_entries(live, [*kept, ours])
 
 
 def without_abandoned(live: Mapping[str, Any], applied: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,10 +55,10 @@ def without_abandoned(live: Mapping[str, Any], applied: Mapping[str, Any]) -> di
     the server removes them. Needed for dry runs, in which nobody can be made an owner first.
     """
     taken: dict[str, Any] = {}
-    for entry in filter(_is_kubectls, _entries(live)):
+    for entry in filter(_is_kubectls, entries(live)):
         taken = union(taken, entry.get("fieldsV1") or {})
     kept: dict[str, Any] = {}
-    for entry in _entries(applied):
+    for entry in entries(applied):
         if not _is_kubectls(entry):
             kept = union(kept, entry.get("fieldsV1") or {})
     found: dict[str, Any] = _without(applied, taken, kept)
@@ -111,10 +104,6 @@ def union(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     Each is a tree: keys are path elements such as ``f:spec`` or ``k:{"name":"main"}``, leaves are empty.
     """
     return {key: union(one.get(key) or {}, other.get(key) or {}) for key in one.keys() | other.keys()}
-
-
-def _entries(live: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(live["metadata"].get("managedFields") or ())
 
 
 def _is_kubectls(entry: Mapping[str, Any]) -> bool:

@@ -45,14 +45,33 @@ def with_some_left(desired: str) -> str:
     return digest([desired, "some fields left to others"])
 
 
+def entries(live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return who owns which fields, an entry for each manager and operation."""
+    return list(live["metadata"].get("managedFields") or ())
+
+
+def has_applied(entry: Mapping[str, Any], manager: str) -> bool:
+    """Tell whether an entry is of what the manager has applied to the object itself."""
+    return (
+        entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource")
+    )
+
+
+def with_entries(live: Mapping[str, Any], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the JSON patch that makes other managers the owners of fields, and changes no field.
+
+    It is refused with a conflict if the object has changed since it was read.
+    """
+    return [
+        {"op": "replace", "path": "/metadata/managedFields", "value": new},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+    ]
+
+
 def owned(live: Mapping[str, Any], manager: str) -> str | None:
     """Return the digest of the fields that the manager has applied and still owns, None if there are none."""
-    for entry in live["metadata"].get("managedFields") or ():
-        if (
-            entry.get("manager") == manager
-            and entry.get("operation") == "Apply"
-            and not entry.get("subresource")
-        ):
+    for entry in entries(live):
+        if has_applied(entry, manager):
             return digest(entry.get("fieldsV1"))
     return None
 
@@ -65,10 +84,7 @@ def applied(live: Mapping[str, Any]) -> str | None:
 
 def is_owner(live: Mapping[str, Any], manager: str) -> bool:
     """Tell whether the manager still owns any field, applied or otherwise written."""
-    return any(
-        entry.get("manager") == manager and not entry.get("subresource")
-        for entry in live["metadata"].get("managedFields") or ()
-    )
+    return any(entry.get("manager") == manager and not entry.get("subresource") for entry in entries(live))
 
 
 def other_set(live: Mapping[str, Any], set_name: str) -> str | None:
@@ -77,7 +93,7 @@ def other_set(live: Mapping[str, Any], set_name: str) -> str | None:
     Operations that only add a field to an object of a set do so without the annotation.
     """
     prefix = field_manager("")
-    for entry in live["metadata"].get("managedFields") or ():
+    for entry in entries(live):
         manager = entry.get("manager") or ""
         annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
         if (

@@ -10,6 +10,7 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine.manifests import Key
+from tideflow.engine.ownership import entries, has_applied, with_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -48,34 +49,27 @@ def scale_targets(autoscalers: Iterable[Mapping[str, Any]]) -> set[Key]:
 
 def owns_replicas(live: Mapping[str, Any], manager: str) -> bool:
     """Tell whether the manager has applied the number of replicas of a workload."""
-    return any(_applies_replicas(entry, manager) for entry in live["metadata"].get("managedFields") or ())
+    return any(_applies_replicas(entry, manager) for entry in entries(live))
 
 
 def without_replicas(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]]:
     """Return the JSON patch by which the manager gives up the number of replicas, which stays as it is.
 
     A field that is applied no more is removed if nobody else owns it, and an autoscaler owns it only once it
-    has scaled. The patch is refused with a conflict if the object has changed since it was read.
+    has scaled.
     """
-    entries = []
-    for entry in live["metadata"]["managedFields"]:
-        if _applies_replicas(entry, manager):
-            spec = _without(entry["fieldsV1"]["f:spec"], "f:replicas")
-            entries.append({**entry, "fieldsV1": {**entry["fieldsV1"], "f:spec": spec}})
-        else:
-            entries.append(entry)
-    return [
-        {"op": "replace", "path": "/metadata/managedFields", "value": entries},
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-    ]
+
+    def given_up(entry: dict[str, Any]) -> dict[str, Any]:
+        if not _applies_replicas(entry, manager):
+            return entry
+        spec = _without(entry["fieldsV1"]["f:spec"], "f:replicas")
+        return {**entry, "fieldsV1": {**entry["fieldsV1"], "f:spec": spec}}
+
+    return with_entries(live, [given_up(entry) for entry in entries(live)])
 
 
 def _applies_replicas(entry: Mapping[str, Any], manager: str) -> bool:
-    return (
-        entry.get("manager") == manager
-        and entry.get("operation") == "Apply"
-        and "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
-    )
+    return has_applied(entry, manager) and "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
 
 
 def _webhook_configuration(body: dict[str, Any]) -> dict[str, Any]:
