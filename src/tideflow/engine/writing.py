@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 Conflicts = Literal["own", "yield", "fail"]
 """What is done about fields that another manager owns: take them, leave them to it, or stop."""
 
-REPLACEABLE = {"Job": "Background", "StatefulSet": "Orphan"}
-"""Kinds that may be replaced where a field cannot be changed, and what becomes of their pods: those of a Job
-go with it, those of a StatefulSet stay and belong to the next one."""
-
-_GROUPS = {"Job": "batch", "StatefulSet": "apps"}  # Volcano's Job, to name one, is another kind
+REPLACEABLE = {"Job": ("batch", "Background"), "StatefulSet": ("apps", "Orphan")}
+"""Kinds that may be replaced where a field cannot be changed, with their group, since Volcano's Job, to name
+one, is another kind, and with what becomes of their pods: those of a Job go with it, those of a StatefulSet
+stay and belong to the next one."""
 
 _CONFLICT = "FieldManagerConflict"
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
@@ -231,7 +230,7 @@ class Writing:
         key = manifest.key
         live = functools.partial(self._cluster.get, path)
         fields = ", ".join(settled.fields(causes, manifest.body, live)) or "a field"
-        replaceable = _GROUPS.get(key.kind) == key.group
+        replaceable = key.kind in REPLACEABLE and REPLACEABLE[key.kind][0] == key.group
         if replaceable and key.kind in self._replace:
             return fields
         place = f" -n {key.namespace}" if key.namespace else ""
@@ -250,10 +249,8 @@ class Writing:
         """Delete what has settled fields; what is raised then has it written again."""
         live = self._cluster.get(path, accept=METADATA)
         if not live["metadata"].get("deletionTimestamp"):
-            options = {
-                "preconditions": {"uid": live["metadata"]["uid"]},
-                "propagationPolicy": REPLACEABLE[key.kind],
-            }
+            _, pods = REPLACEABLE[key.kind]
+            options = {"preconditions": {"uid": live["metadata"]["uid"]}, "propagationPolicy": pods}
             self._cluster.delete(path, options)
         raise _being_deleted(key, live["metadata"].get("finalizers") or ())
 
