@@ -134,18 +134,21 @@ class Release:
 
     def _lost(self, need: Need) -> Key | None:
         """Return the failed object because of which a need will not be met."""
-        lost = self._outcome.failed.keys() | self._outcome.skipped.keys()
         keys = (need.owner, need.service.key) if isinstance(need, Webhook) else (need.key,)
         for key in keys:
-            if key in lost:
+            if self._is_lost(key):
                 return self._outcome.skipped.get(key, key)
             if isinstance(need, Ready) and key in self._manifests and self.observed.status(key).failed:
                 return key
-        if lost and isinstance(need, Webhook) and not self.observed.has_endpoint(need):
+        anything = self._outcome.failed or self._outcome.skipped
+        if anything and isinstance(need, Webhook) and not self.observed.has_endpoint(need):
             serving = list(pods.behind(need.service.key, self._manifests))
-            if serving and lost.issuperset(serving):
+            if serving and all(map(self._is_lost, serving)):
                 return self._outcome.skipped.get(serving[0], serving[0])
         return None
+
+    def _is_lost(self, key: Key) -> bool:
+        return key in self._outcome.failed or key in self._outcome.skipped
 
     def _write(self, key: Key) -> None:
         """Write one object, in a thread of the pool, and report to the loop."""
