@@ -35,8 +35,7 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
 
     A server that is away or busy, a webhook without pods and a namespace that is going are waited for as long
     as the step may take. Other faults of the server's own, and races lost, may be here to stay: those are
-    tried some times.
-    Whatever else it answers, it will answer again.
+    tried some times. Whatever else it answers, it will answer again.
     """
     if error.reason == NOT_SERVED:
         return tries < _MOST_TRIES

@@ -165,9 +165,8 @@ class _Builder:
             conversion = webhooks.of_definition(definition.body, manifest.version)
             if conversion is not None:
                 yield conversion
-        service = Key("apiregistration.k8s.io", "APIService", "", f"{manifest.version}.{key.group}")
-        if service in self._manifests:
-            yield Ready(service)
+        if manifest.api_service in self._manifests:
+            yield Ready(manifest.api_service)
         yield from self._names(manifest)
 
     def _names(self, manifest: Manifest) -> Iterator[Need]:

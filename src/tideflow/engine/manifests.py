@@ -40,6 +40,11 @@ class Manifest:
     body: dict[str, Any]
     origin: str
 
+    @property
+    def api_service(self) -> Key:
+        """The APIService that serves the object's type, where the API is an aggregated one."""
+        return Key("apiregistration.k8s.io", "APIService", "", f"{self.version}.{self.key.group}")
+
     def in_namespace(self, namespace: str) -> Manifest:
         """Return the same manifest in the namespace it belongs to; in none, if that is empty."""
         metadata = {name: value for name, value in self.body["metadata"].items() if name != "namespace"}

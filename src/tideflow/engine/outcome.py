@@ -24,8 +24,8 @@ class Options:
     that may be deleted and made again where a field cannot be changed. ``prune`` says what to delete of what
     the set no longer has, ``busy`` whether to wait, for as long as ``timeout``, or to fail while another run
     is at work on the set. ``elsewhere`` returns what other sets are about to have, by their names, and is
-    asked only when there is something to prune. ``stopped`` tells, whenever it is asked, why the run has to
-    end early, and nothing while there is no reason.
+    asked only when the set no longer has something. ``stopped`` tells, whenever it is asked, why the run has
+    to end early, and nothing while there is no reason.
     """
 
     create_once: Collection[Key] = frozenset()

@@ -40,7 +40,7 @@ def refuse_undefined(manifests: Sequence[Manifest]) -> None:
         if (
             readiness.is_custom(key.group)
             and (key.group, key.kind) not in definitions
-            and _api(manifest) not in aggregated
+            and manifest.api_service not in aggregated
         ):
             raise _undefined(manifest)
 
@@ -54,18 +54,13 @@ def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
     }
 
 
-def _aggregated(manifests: Sequence[Manifest]) -> set[str]:
-    """Return the names of the APIs of the set that a Service serves: they say what types they have."""
+def _aggregated(manifests: Sequence[Manifest]) -> set[Key]:
+    """Return the APIs of the set that a Service serves: they say what types they have."""
     return {
-        manifest.key.name
+        manifest.key
         for manifest in manifests
         if manifest.key.kind == "APIService" and (manifest.body.get("spec") or {}).get("service")
     }
-
-
-def _api(manifest: Manifest) -> str:
-    """Return what an APIService has to be called to serve the manifest's type."""
-    return f"{manifest.version}.{manifest.key.group}"
 
 
 def _undefined(manifest: Manifest) -> ManifestError:
@@ -80,13 +75,13 @@ def _placed(
     manifest: Manifest,
     resources: Resources,
     definitions: Mapping[tuple[str, str], bool],
-    aggregated: Collection[str],
+    aggregated: Collection[Key],
 ) -> Manifest:
     """Return the manifest in the namespace it belongs to; raises ``ManifestError`` for an unknown type."""
     key = manifest.key
     resource = resources.find(key.group, manifest.version, key.kind)
     namespaced = resource.namespaced if resource else definitions.get((key.group, key.kind))
-    if namespaced is None and (_api(manifest) in aggregated or key.group in resources.away):
+    if namespaced is None and (manifest.api_service in aggregated or key.group in resources.away):
         return manifest  # whoever knows the type does not answer yet
     if namespaced is None:
         raise _undefined(manifest)

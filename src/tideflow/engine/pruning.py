@@ -202,7 +202,7 @@ class Pruning:
         found = self._cluster.resources().of_kind(key.group, key.kind)
         if found is None:
             raise KubernetesError(
-                f"the server has no {key.kind} any more", status=_NOT_FOUND, reason="NotServed"
+                f"the server has no {key.kind} any more", status=_NOT_FOUND, reason=faults.NOT_SERVED
             )
         return found
 

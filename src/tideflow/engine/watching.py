@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tideflow.clients.kubernetes import JSON
+from tideflow.clients.waiting import is_passing
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -162,4 +163,4 @@ def _place(live: dict[str, Any]) -> tuple[str, str]:
 
 def _is_passing(error: KubernetesError) -> bool:
     """Tell whether the same watch may succeed in a moment; otherwise, as for 410, only a list helps."""
-    return error.status in {0, 429} or error.status >= 500  # noqa: PLR2004 - the server's own fault
+    return error.status != 410 and is_passing(error)  # noqa: PLR2004 - the version is gone
