@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
 from collections import deque
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests import description
+from tests.unit.clients.serving import LoopbackServer, QuietHandler
 from urllib3.exceptions import ProtocolError
 
 from tideflow.clients.digitalocean import DigitalOcean
@@ -28,30 +27,27 @@ TOKEN = "canary-token"
 CLUSTERS = "/v2/kubernetes/clusters"
 CUT = 0  # no answer: the connection is closed once the request has been read
 SILENT = -1  # no answer, and the connection stays
+TRIES = 1 + int(PATIENCE.total or 0)  # of what goes on failing
 
 
-class Server(ThreadingHTTPServer):
+class Server(LoopbackServer):
     """Gives each answer of a script once, in its order, and remembers what it was asked."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.script: deque[tuple[int, object, dict[str, str]]] = deque()
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
-        self.release = threading.Event()
 
     def then(self, status: int, body: object = None, **headers: str) -> None:
         """Add an answer to the script."""
         self.script.append((status, body, headers))
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves one connection."""
+class Handler(QuietHandler):
+    """Answers as its server says."""
 
     server: Server
-    protocol_version = "HTTP/1.1"
 
     def _serve(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -72,21 +68,12 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_DELETE = do_PUT = _serve  # noqa: N815 - http.server's names
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """Serve on a free port; the whole script has to be used."""
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield running
-    running.release.set()
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with Server().serving() as running:
+        yield running
     assert not running.script, "the client did not ask for the rest of the script"
 
 
@@ -159,7 +146,7 @@ def test_what_is_refused_is_not_asked_again(server: Server, api: DigitalOcean) -
 
 def test_what_goes_on_failing_is_one_line(server: Server, api: DigitalOcean) -> None:
     """With the status, id, message and request id of the last answer."""
-    for _ in range(PATIENCE.total + 1 if PATIENCE.total else 0):
+    for _ in range(TRIES):
         server.then(500, FAILED)
     with pytest.raises(DigitalOceanError) as caught:
         api.account()
@@ -350,7 +337,7 @@ def test_what_was_never_sent_is_sent_once_there_is_a_server(api: DigitalOcean, s
 )
 def test_why_there_is_no_answer(server: Server, endpoint: str, why: str) -> None:
     """In words of ours; those of libraries hold addresses of objects."""
-    server.script.extend([(CUT, None, {})] * (7 if why.endswith("cut") else 0))
+    server.script.extend([(CUT, None, {})] * (TRIES if why.endswith("cut") else 0))
     with pytest.raises(DigitalOceanError, match=rf"cannot be reached for GET /v2/account \({why}\)"):
         DigitalOcean(TOKEN, endpoint=endpoint.format(port=server.server_port)).account()
 
@@ -385,7 +372,7 @@ def test_a_change_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
 def test_a_server_that_is_silent_is_given_up(server: Server) -> None:
     """Each time after the time-out."""
     api = DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=0.1)
-    for _ in range(PATIENCE.total + 1 if PATIENCE.total else 0):
+    for _ in range(TRIES):
         server.then(SILENT)
     with pytest.raises(DigitalOceanError, match="did not answer GET /v2/account") as caught:
         api.account()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tests.unit.clients.serving import LoopbackServer, QuietHandler
 
 from tideflow import __version__
 from tideflow.clients.guarding import Guarded
@@ -24,16 +24,13 @@ if TYPE_CHECKING:
 TOKEN = "canary-token"
 
 
-class Server(ThreadingHTTPServer):
+class Server(LoopbackServer):
     """Answers each path with what ``answers`` holds for it, and remembers what it was asked."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}
         self.seen: list[tuple[str, str, dict[str, str], Any]] = []
-        self.release = threading.Event()
         self.accepted: str | None = None  # the one token that is good; all are if it is None
 
     def answer(self, path: str, body: object, *, status: int = 200, **headers: str) -> None:
@@ -42,11 +39,10 @@ class Server(ThreadingHTTPServer):
         self.answers[path] = (status, data, headers)
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves one connection."""
+class Handler(QuietHandler):
+    """Answers as its server says."""
 
     server: Server
-    protocol_version = "HTTP/1.1"
 
     def _serve(self) -> None:
         length = int(self.headers.get("content-length", 0))
@@ -73,21 +69,12 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815 - http.server's names
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """Serve on a free port."""
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever)
-    thread.start()
-    yield running
-    running.release.set()
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    with Server().serving() as running:
+        yield running
 
 
 @pytest.fixture
