@@ -217,7 +217,7 @@ def test_it_is_told_line_by_line_without_a_secrets_value(cluster: Kubernetes, sp
     assert not any(value in line for value in values for line in (*lines, *full))
 
 
-def test_what_cannot_be_compared_is_said_with_the_reason(cluster: Kubernetes, space: str) -> None:
+def test_what_the_server_would_refuse_is_said_with_the_reason(cluster: Kubernetes, space: str) -> None:
     """An immutable field is refused in a dry run too; a Secret's refusal says nothing of its data."""
     fixed = {**config_map("fixed", space, x="1"), "immutable": True}
     hidden = {**secret("hidden", space, k="canary"), "immutable": True}
@@ -231,11 +231,43 @@ def test_what_cannot_be_compared_is_said_with_the_reason(cluster: Kubernetes, sp
         {**numbered, "data": {"k": 17171717}},
     ]
     _, announced = differences(cluster, other)
-    assert "immutable" in announced[key(fixed)].unknown
-    assert announced[key(hidden)].unknown.startswith("data cannot be changed once it is there")
-    assert announced[key(numbered)].unknown.startswith("the server answers 500: ")
+    assert "immutable" in announced[key(fixed)].refused
+    assert announced[key(hidden)].refused.startswith("data cannot be changed once it is there")
+    assert announced[key(numbered)].refused.startswith("the server answers 500: Misfit, because of .data.k")
     for found in (hidden, numbered):
         assert not re.search("canary|Y2Fu|17171717", repr(announced[key(found)]))
+
+
+def test_new_objects_are_announced_as_refused_where_the_run_would_fail(
+    cluster: Kubernetes, space: str
+) -> None:
+    """The server is asked about what has a place already; of many, each that it refuses is named."""
+    apply(cluster, [namespace(space)])
+    misspelt = {**config_map("misspelt", space), "datta": {"x": "1"}}
+    misnamed = config_map("A_b", space, x="1")
+    elsewhere = config_map("A_b", f"{space}-new", x="1")
+    many = [config_map(f"m{number}", space, x="1") for number in range(25)]
+    objects = [namespace(space), misspelt, misnamed, namespace(f"{space}-new"), elsewhere, *many]
+    plan, announced = differences(cluster, objects)
+    assert announced[key(misspelt)].refused == (
+        "the server answers 500: .datta: there is no such field (object 2)"
+    )
+    assert "metadata.name: Invalid value" in announced[key(misnamed)].refused
+    assert not announced[key(elsewhere)].refused
+    lines = [line.text for line in announcement.lines(plan, announced, full=False, word="would")]
+    assert lines[0] == "would create 27 objects: 26 ConfigMap, 1 Namespace"
+    assert [line.partition(", as things are now: ")[0] for line in lines[1:3]] == [
+        f"would fail to create ConfigMap {space}/misspelt",
+        f"would fail to create ConfigMap {space}/A_b",
+    ]
+    full = [line.text for line in announcement.lines(plan, announced, full=True, word="would")]
+    assert f"would create ConfigMap {space}/m24" in full
+    assert any(line.startswith(f"would fail to create ConfigMap {space}/misspelt, ") for line in full)
+    assert cluster.get(f"/api/v1/namespaces/{space}/configmaps")["items"] == [
+        found
+        for found in cluster.get(f"/api/v1/namespaces/{space}/configmaps")["items"]
+        if found["metadata"]["name"] == "kube-root-ca.crt"
+    ]
 
 
 @pytest.mark.parametrize("how", [(), ("--server-side",)])
@@ -290,7 +322,7 @@ def test_what_is_left_to_others_or_made_anew_is_announced(cluster: Kubernetes, s
         ("yield", f"      Deployment {space}/d: .spec.replicas left to somebody"),
         (
             "fail",
-            f"would change Deployment {space}/d (cannot be compared now: {conflict})",
+            f"would fail to change Deployment {space}/d, as things are now: {conflict} (object 2)",
         ),
     ):
         plan, announced = differences(cluster, other, conflicts=stance, replace=("Job",))
@@ -301,8 +333,8 @@ def test_what_is_left_to_others_or_made_anew_is_announced(cluster: Kubernetes, s
             "spec.template cannot be changed once it is there"
         ) in lines
     _, announced = differences(cluster, other)
-    assert announced[key(job)].unknown == (
-        "spec.template cannot be changed once it is there (field is immutable)"
+    assert announced[key(job)].refused == (
+        "spec.template cannot be changed once it is there (field is immutable) (object 3)"
     )
 
 

@@ -272,7 +272,7 @@ def test_what_a_release_dropped_is_deleted_but_for_users_data(sample: tuple[Chec
     )
     left = ("Secret kubeflow/katib-mysql-secrets", "CustomResourceDefinition pvcviewers.kubeflow.org")
     for name in left:
-        assert f'no longer has, {name}: prune="everything" would delete it' in printed
+        assert f'no longer has, {name}: it goes only with prune="everything"' in printed
     assert f"{len(dropped) - 2} pruned" in printed
     assert checkout.not_running() == []
     kinds = "deployment,service,secret,certificate,issuer"

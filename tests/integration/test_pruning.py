@@ -118,7 +118,7 @@ def test_without_pruning_all_stays_and_a_later_run_still_knows_it(cluster: Kuber
     plan = apply(cluster, space, objects[:2])
     assert not plan.writes
     (line,) = told(plan, space)
-    assert line == f'leave what {space} no longer has, ConfigMap {space}/b: prune="objects" would delete it'
+    assert line == f'leave what {space} no longer has, ConfigMap {space}/b: it goes only with prune="objects"'
     apply(cluster, space, [objects[0], config_map("a", space, x="2")])
     assert f"ConfigMap {space}/b" in recorded(cluster, space)
     assert [key.name for key in apply(cluster, space, objects[:2], prune="objects").pruned] == ["b"]
@@ -149,13 +149,13 @@ def test_users_data_goes_only_when_asked_for_by_name(cluster: Kubernetes, space:
     for prune, pruned in (("objects", {"users", "plain"}), ("objects", set()), ("off", set())):
         plan = apply(cluster, space, objects[:1], prune=prune)
         assert {key.name for key in plan.pruned} == pruned
-        assert {key.kind: why.partition(" with ")[2] for key, why in plan.left.items()} == {
+        assert {key.kind: why.partition(" with it ")[2] for key, why in plan.left.items()} == {
             "Namespace": "all that is in it",
             "CustomResourceDefinition": "every object of the type it defines",
             "PersistentVolumeClaim": "the data on its volume",
             "Secret": "the credential in it",
         }
-        assert all(why.startswith('prune="everything" would delete it') for why in plan.left.values())
+        assert all(why.startswith('it goes only with prune="everything"') for why in plan.left.values())
     assert is_there(cluster, f"/api/v1/namespaces/{other}")
     assert cluster.get(path_of(space, "s", "secrets"))["data"]
     users = custom(kind, "of-a-user", other)
@@ -185,7 +185,9 @@ def test_what_owns_a_claim_is_data_too(cluster: Kubernetes, space: str) -> None:
     ]
     cluster.post(f"/api/v1/namespaces/{space}/persistentvolumeclaims", owned)
     plan = apply(cluster, space, objects[:1], prune="objects")
-    assert list(plan.left.values()) == ['prune="everything" would delete it with the volumes it owns']
+    assert list(plan.left.values()) == [
+        'it goes only with prune="everything", and with it the volumes it owns'
+    ]
     assert is_there(cluster, path_of(space, "owner"))
 
 

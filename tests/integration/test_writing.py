@@ -304,3 +304,23 @@ def test_a_kind_that_is_only_called_like_a_replaceable_one_is_not_replaced(
         assert cluster.get(path)["metadata"]["uid"] == uid
     finally:
         cluster.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/jobs.batch.example.org")
+
+
+def test_a_field_that_the_type_does_not_have_is_named_with_the_file(
+    plane: Plane, cluster: Kubernetes, space: str
+) -> None:
+    """It is tried for a moment, since a definition may be new; what is there is not touched."""
+    apply(cluster, [namespace(space), config_map("c", space, x="1")], wait=False)
+    mark = len(plane.audited())
+    misspelt = {**config_map("c", space), "datta": {"x": "2"}}
+    with pytest.raises(ApplyError) as caught:
+        apply(cluster, [namespace(space), misspelt], wait=False)
+    path = f"/api/v1/namespaces/{space}/configmaps/c"
+    assert str(caught.value).splitlines() == [
+        f"ConfigMap {space}/c failed: PATCH {path} was answered 500: .datta: there is no such field",
+        "    it is from object 2",
+        "Everything else is applied. Run this step again once that is mended",
+    ]
+    tries = [event for event in plane.audited()[mark:] if event["requestURI"].startswith(f"{path}?")]
+    assert len(tries) == 3
+    assert cluster.get(path)["data"] == {"x": "1"}

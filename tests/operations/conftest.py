@@ -78,8 +78,12 @@ class Scratch(Folder):
         return found[since:]
 
     def writes(self, since: int = 0) -> list[str]:
-        """Return the paths of those that were writes."""
-        return [event["requestURI"] for event in self.requests(since) if event["verb"] in WRITES]
+        """Return the paths of those that were writes, and not dry runs of them."""
+        return [
+            event["requestURI"]
+            for event in self.requests(since)
+            if event["verb"] in WRITES and "dryRun=All" not in event["requestURI"]
+        ]
 
 
 @pytest.fixture(scope="module")

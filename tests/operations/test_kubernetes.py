@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.integration.planes import eventually
 
 if TYPE_CHECKING:
@@ -257,3 +258,89 @@ def test_what_moves_to_a_later_step_of_the_same_run_is_not_deleted(here: Scratch
     assert again.returncode == 0, again.stderr
     managers = {entry["manager"] for entry in client.get(path)["metadata"]["managedFields"]}
     assert managers == {"tideflow-move-second"}
+
+
+TWO_SETS = """
+from pathlib import Path
+
+from tideflow.operations import kubernetes
+
+kubernetes.apply(name="Definitions", source=Path("operators"), set_name="operators", prune="objects")
+kubernetes.apply(name="Shop", source=kubernetes.render(Path("shop.yaml.j2"), level="low"), set_name="shop")
+"""
+DEFINITION = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: foreseen}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: shops.foreseen.example.org}
+spec:
+  group: foreseen.example.org
+  scope: Namespaced
+  names: {kind: Shop, plural: shops, singular: shop, listKind: ShopList}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"""
+SHOP = """
+apiVersion: foreseen.example.org/v1
+kind: Shop
+metadata: {name: corner, namespace: foreseen}
+spec: {level: {{ level | tojson }}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: corner, namespace: foreseen}
+data: {level: {{ level | tojson }}}
+"""
+
+
+def test_what_earlier_sets_make_is_there_for_later_ones_in_the_plan_too(here: Scratch) -> None:
+    """Types and namespaces; what no set makes is refused, by the name of the template it came from."""
+    (here.folder / "operators").mkdir()
+    here.write("operators/all.yaml", DEFINITION)
+    here.write("shop.yaml.j2", SHOP)
+    here.write("both.py", TWO_SETS)
+    for wrong, right in (("kind: Shop", "kind: Shopp"), ("namespace: foreseen", "namespace: forseen")):
+        here.write("shop.yaml.j2", SHOP.replace(wrong, right))
+        refused = here.pyinfra("--dry", "both.py")
+        assert refused.returncode == 1
+        assert "correct shop.yaml.j2, object 1" in refused.stderr
+
+    here.write("shop.yaml.j2", SHOP)
+    planned = here.pyinfra("--dry", "both.py")
+    assert planned.returncode == 0, planned.stderr
+    assert "would create Shop foreseen/corner" in planned.stderr
+    done = here.pyinfra("-y", "both.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("2 created, 0 changed, 0 unchanged") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("conflict='own'", "apply: got an unexpected keyword argument 'conflict'; it takes source, set_name"),
+        ("timeout='600'", "timeout is '600'; it is a number of seconds, more than 0"),
+        ("timeout=0", "timeout is 0; it is a number of seconds, more than 0"),
+        ("replace='Job'", "replace is 'Job'; it is a list of kinds"),
+        ("replace=['Deployment']", "replace has 'Deployment', which is never deleted to be changed"),
+        ("prune='all'", "prune is 'all'; it is one of: off, objects, everything"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_anything_else(
+    here: Scratch, arguments: str, told: str
+) -> None:
+    """One line says what is wrong, and what would be right."""
+    here.write(
+        "apply.py",
+        "from tideflow.operations import kubernetes\n"
+        f"kubernetes.apply(name='Apply', source=[], set_name='wrong', {arguments})\n",
+    )
+    refused = here.pyinfra("--dry", "apply.py")
+    assert refused.returncode == 1
+    assert told in refused.stderr
+    assert "defect" not in refused.stderr

@@ -319,6 +319,15 @@ class Kubernetes:
         )
 
 
+def _why_unreadable(error: Exception) -> str:
+    """Say what is wrong with a kubeconfig, without a word of what is in it."""
+    if isinstance(error, upstream_config.ConfigException):
+        return "it is not there, or lacks a part, such as the context, its cluster or its user"
+    if isinstance(error, yaml.YAMLError):
+        return "it is no YAML"
+    return f"a part of it is not as it should be ({type(error).__name__})"
+
+
 def _configuration(path: Path, context: str | None) -> upstream.Configuration:
     """Return what a kubeconfig says; raises ``SettingError``."""
     configuration = upstream.Configuration()
@@ -333,7 +342,7 @@ def _configuration(path: Path, context: str | None) -> upstream.Configuration:
         # The cause is left out: it may quote the file.
         which = f"context {context} of the kubeconfig {path}" if context else f"the kubeconfig {path}"
         raise SettingError(
-            f"{which} is not usable ({type(error).__name__})",
+            f"{which} is not usable: {_why_unreadable(error)}",
             hint=f"check it with: KUBECONFIG={path} kubectl config get-contexts",
         ) from None
     return configuration

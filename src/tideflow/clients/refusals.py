@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tideflow.errors import Cause, KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
 
     import urllib3
 
@@ -22,7 +22,17 @@ _SENDING = frozenset({"PATCH", "POST", "PUT"})
 _OF_SECRETS = re.compile(r"/api/v1/namespaces/[^/]+/secrets(/|$)")
 # Answers whose words are about who asks, when, and for what, and never about what an object holds.
 _QUOTES_NOTHING = frozenset({_UNAUTHORIZED, 404, 409, 429})
+# What server-side apply says of an object that its type has no place for; it says so as 500.
+_MISFIT = re.compile(
+    r"failed to (?:create typed patch object|convert new object) \([^)]*\)[^:]*: (?P<why>.*)", re.DOTALL
+)
+_MISFIT_VALUE = re.compile(r", got &.*")  # how the server's program holds the value
+_FIELD = re.compile(r"(?P<field>\.\S+): (?P<why>.*)")
 _WEBHOOK_AWAY = "Internal error occurred: failed calling webhook"
+
+
+MISFIT = "Misfit"
+"""The reason in the error of an apply whose object has a field or a value that its type does not know."""
 
 
 def refusal(response: urllib3.BaseHTTPResponse, method: str, path: str) -> KubernetesError:
@@ -35,12 +45,17 @@ def refusal(response: urllib3.BaseHTTPResponse, method: str, path: str) -> Kuber
         status = {}
     causes = _causes(status.get("details"))
     message = str(status.get("message") or response.data[:200].decode(errors="replace").strip())
+    reason = str(status.get("reason") or "")
+    if method == "PATCH" and (misfit := _MISFIT.search(message)):
+        reason = MISFIT
+        causes = tuple(_misfits(misfit["why"]))
+        message = "; ".join(f"{cause.field}: {cause.message}" for cause in causes) or misfit["why"]
     if len(message) > _LONGEST_MESSAGE:
         # What is wrong stands at the end of it, after the value that is.
         message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
     quotes = method in _SENDING and _OF_SECRETS.match(path)
     if quotes and response.status not in _QUOTES_NOTHING and not message.startswith(_WEBHOOK_AWAY):
-        message = _without_values(status, causes)
+        message = _without_values(reason, causes)
     after = response.headers.get("retry-after", "")
     hint = ""
     if response.status == _UNAUTHORIZED:
@@ -48,19 +63,26 @@ def refusal(response: urllib3.BaseHTTPResponse, method: str, path: str) -> Kuber
     return KubernetesError(
         f"{method} {path} was answered {response.status}: {message}",
         status=response.status,
-        reason=str(status.get("reason") or ""),
+        reason=reason,
         causes=causes,
         retry_after=float(after) if after.isdigit() else None,
         hint=hint,
     )
 
 
-def _without_values(status: Mapping[str, Any], causes: Iterable[Cause]) -> str:
+def _without_values(reason: str, causes: Iterable[Cause]) -> str:
     """Say why a Secret was refused in none of the server's own words: they quote values it cannot take."""
     fields = ", ".join(sorted({cause.field for cause in causes if cause.field}))
-    about = f", because of {fields}" if fields else ""
-    reason = status.get("reason") or "refused"
-    return f"{reason}{about} (the server's words are left out, since they may quote the Secret's data)"
+    about = f"{reason or 'refused'}{f', because of {fields}' if fields else ''}"
+    return f"{about} (the server's words are left out, since they may quote the Secret's data)"
+
+
+def _misfits(why: str) -> Iterator[Cause]:
+    """Yield what does not fit, field by field, from one line or from several below the word ``errors:``."""
+    for line in why.splitlines():
+        if found := _FIELD.fullmatch(_MISFIT_VALUE.sub("", line.strip())):
+            what = found["why"].replace("field not declared in schema", "there is no such field")
+            yield Cause(MISFIT, found["field"], what)
 
 
 def _causes(details: Any) -> tuple[Cause, ...]:

@@ -37,7 +37,7 @@ def wait_for(
     start = time.monotonic()
     version = ""
     while (elapsed := time.monotonic() - start) < timeout:
-        progress(f"waiting {elapsed:.0f} s for {what}")
+        progress(f"waiting for {what}{f', for {elapsed:.0f} s by now' if elapsed >= 1 else ''}")
         try:
             for found, version in _changes(cluster, path, version):  # noqa: B007, B020 - to go on from
                 if found is not None and (result := wanted(found)) is not None:

@@ -26,7 +26,7 @@ from tideflow.connectors.settings import Settings, refuse_misspelt
 from tideflow.errors import TideflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Sequence
 
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tideflow.clients.digitalocean import DigitalOcean
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.provided import Cluster
-    from tideflow.engine.manifests import Key
+    from tideflow.engine.manifests import Manifest
 
 CLUSTER = "the cluster"
 """What ``deploys/cluster.py`` makes, as a promise to later steps."""
@@ -87,7 +87,7 @@ class PlatformConnector(LocalConnector):
         self.platform: str = host.name.partition("/")[2]
         self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
         self.promised: set[str] = set()
-        self.sets: dict[str, Callable[[], Collection[Key]]] = {}
+        self.sets: dict[str, Callable[[], Sequence[Manifest]]] = {}
         self.closing: list[str] = []
         self._settings: Settings | None = None
         self._kubernetes: Kubernetes | None = None

@@ -29,16 +29,20 @@ def lines(plan: Plan, differences: Mapping[Key, Difference], *, full: bool, word
         "create": plan.created,
         "change": [key for key in plan.changed if not differences[key].nothing],
     }
-    if not full and not verbs["change"] and len(plan.created) > _LONGEST_LIST:
-        yield Line(f"{word} create {_counted(verbs.pop('create'))}")
+    if not full and len(plan.created) > _LONGEST_LIST:
+        refused = [key for key in plan.created if key in differences and differences[key].refused]
+        verbs["create"] = refused
+        yield Line(f"{word} create {_counted([key for key in plan.created if key not in set(refused)])}")
     for verb, keys in verbs.items():
         for key in keys:
-            yield from _object(f"{word} {verb} {key}", verb, differences.get(key), full=full)
+            yield from _object(word, verb, key, differences.get(key), full=full)
     if len(again) > _LONGEST_LIST and not full:
         yield Line(f"{word} write again, without changing them, {_counted(again)}")
     else:
         for key in again:
-            yield Line(f"{word} write {key} again, which changes no field, to prove it anew")
+            yield Line(
+                f"{word} write {key} again, with the same fields: not all of them are known to be ours"
+            )
             yield from _notes(differences[key])
     for key in plan.pruned:
         yield Line(f"{word} delete {key}", "-")
@@ -46,15 +50,20 @@ def lines(plan: Plan, differences: Mapping[Key, Difference], *, full: bool, word
         yield Line(f"{word} leave {len(plan.unchanged) + len(plan.kept)} objects as they are")
 
 
-def _object(line: str, verb: str, difference: Difference | None, *, full: bool) -> Iterator[Line]:
+def _object(word: str, verb: str, key: Key, difference: Difference | None, *, full: bool) -> Iterator[Line]:
+    line = f"{word} {verb} {key}"
     if difference is None:
         yield Line(line)
         return
+    if difference.refused:
+        why = showing.printable(difference.refused)
+        yield Line(f"{word} fail to {verb} {key}, as things are now: {why}", "-")
+        return
     if difference.replaced:
         line += f" by deleting it and making it anew: {difference.replaced}"
-    elif difference.unknown:
+    elif difference.unknown and verb == "change":
         line += f" (cannot be compared now: {showing.printable(difference.unknown)})"
-    elif not full and difference.changes:
+    elif not full and verb == "change" and difference.changes:
         line += f": {showing.brief(difference.changes)}"
     yield Line(line)
     if full:

@@ -24,6 +24,7 @@ from tideflow.engine import (
 from tideflow.engine.comparing import Difference
 from tideflow.engine.graph import StatedGate, World
 from tideflow.engine.lease import Lease
+from tideflow.engine.manifests import Key
 from tideflow.engine.outcome import Options
 from tideflow.engine.ownership import field_manager, is_owner
 from tideflow.engine.plan import Plan
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource, Resources
-    from tideflow.engine.manifests import Key, Manifest
+    from tideflow.engine.manifests import Manifest
 
 __all__ = ["Application", "Difference", "Options", "Plan", "StatedGate", "Summary"]
 
@@ -94,19 +95,20 @@ class Application:
         world = World({name: {} for name in namespaces}, (), {})
         graph.needs(self._manifests, world, self._gates)
 
-    def plan(self, *, foreseen: bool = False) -> Plan:
+    def plan(self, *, earlier: Sequence[Manifest] = (), foreseen: bool = False) -> Plan:
         """Return what a run would do; only reads.
 
-        With ``foreseen``, others will have made more by then: a namespace that is missing now is no error.
-        Raises ``GraphError`` and ``ManifestError`` for what cannot be applied, ``KubernetesError`` when the
-        server cannot be asked.
+        ``earlier`` are objects that sets before this one will have made by then. With ``foreseen``, others
+        will have made more, nobody knows what: a namespace that is missing now is no error. Raises
+        ``GraphError`` and ``ManifestError`` for what cannot be applied, ``KubernetesError`` when the server
+        cannot be asked.
         """
         if self._cluster is None:
-            placing.refuse_undefined(self._manifests)
+            placing.refuse_undefined(self._manifests, earlier)
             graph.needs(self._manifests, World(None, (), {}), self._gates)
             return Plan(created=tuple(manifest.key for manifest in self._manifests))
         resources = self._cluster.resources()
-        self._manifests = placing.placed(self._given, resources)
+        self._manifests = placing.placed(self._given, resources, earlier)
         wanted = {manifest.key for manifest in self._manifests}
         self._recorded = Records(self._cluster, self._set).read()
         removed = {key: record for key, record in self._recorded.items() if key not in wanted}
@@ -150,7 +152,7 @@ class Application:
             )
             found = dataclasses.replace(found, **vars(fates))
         if found.writes:
-            self._needs = self._graph(resources, foreseen=foreseen)
+            self._needs = self._graph(resources, earlier, foreseen=foreseen)
         return dataclasses.replace(found, waiting=found.waiting + unserved, scaled=frozenset(scaled))
 
     def differences(
@@ -158,22 +160,32 @@ class Application:
     ) -> dict[Key, Difference]:
         """Return what the plan's writes would change in each object; only asks for dry runs.
 
-        With ``created``, also what each object that is not there yet would have; of credentials there is
-        nothing to tell. ``progress`` is told now and then, in one line, how far it is. Raises
-        ``KubernetesError`` when the server cannot be asked.
+        With ``created``, also what the server holds against objects that are not there yet; it can be asked
+        about those whose type and namespace are. Of credentials there is nothing to tell. ``progress`` is
+        told now and then, in one line, how far it is. Raises ``KubernetesError`` when the server cannot be
+        asked.
         """
         manifests = {manifest.key: manifest for manifest in self._manifests}
-        differences = {
-            key: Difference(
-                diff.additions(manifests[key].body) if key not in self._options.create_once else ()
-            )
-            for key in (found.created if created else ())
-        }
+        new = [manifests[key] for key in found.created if key not in self._options.create_once]
+        differences = {key: Difference() for key in found.created}
+        differences |= {manifest.key: Difference(diff.additions(manifest.body)) for manifest in new}
         if self._cluster is not None:
             writing = Writing(self._cluster, found, self._snapshot, set_name=self._set, options=self._options)
-            live = [manifests[key] for key in found.changed]
-            differences |= comparing.compared(self._cluster, writing, live, progress=progress)
+            asked = [manifests[key] for key in found.changed]
+            if created:
+                asked += [manifest for manifest in new if self._has_place(self._cluster, manifest)]
+            differences |= comparing.compared(
+                self._cluster, writing, asked, new=frozenset(found.created), progress=progress
+            )
         return differences
+
+    def _has_place(self, cluster: Kubernetes, manifest: Manifest) -> bool:
+        """Tell whether an object could be made now: its type is served, and its namespace there to stay."""
+        key = manifest.key
+        place = self._snapshot.objects.get(Key(*snapshot.NAMESPACE, "", key.namespace))
+        there = place is not None and "deletionTimestamp" not in place["metadata"]
+        served = cluster.resources().find(key.group, manifest.version, key.kind) is not None
+        return served and (there or not key.namespace) and key not in self._snapshot.objects
 
     def run(
         self,
@@ -296,7 +308,9 @@ class Application:
             if resource is not None:
                 yield resource
 
-    def _graph(self, resources: Resources, *, foreseen: bool) -> dict[Key, frozenset[graph.Need]]:
+    def _graph(
+        self, resources: Resources, earlier: Sequence[Manifest], *, foreseen: bool
+    ) -> dict[Key, frozenset[graph.Need]]:
         """Return the graph; live webhooks are read only for it, so a run without writes does not."""
         live: list[dict[str, Any]] = []
         for kind in webhooks.CONFIGURATIONS:
@@ -306,9 +320,10 @@ class Application:
             resource = resources.of_kind(webhooks.GROUP, kind)
             for page in self._cluster.pages(resource.collection()) if resource and self._cluster else ():
                 live.extend({**body, "kind": kind} for body in page["items"] or ())
+        there = self._snapshot.of_type(*snapshot.NAMESPACE)
+        to_come = [found.body for found in earlier if (found.key.group, found.key.kind) == snapshot.NAMESPACE]
         namespaces = {
-            found["metadata"]["name"]: found["metadata"].get("labels") or {}
-            for found in self._snapshot.of_type(*snapshot.NAMESPACE)
+            found["metadata"]["name"]: found["metadata"].get("labels") or {} for found in [*to_come, *there]
         }
         world = World(
             namespaces=None if foreseen else namespaces,

@@ -1,4 +1,4 @@
-"""What a write would change in live objects: asked of the server, by a dry run of the very same write.
+"""What a write would do to each object: asked of the server, by a dry run of the very same write.
 
 Defaults, conversions, webhooks and the rules of merging are the server's, so nothing of them is imitated.
 """
@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine import diff
+from tideflow.engine import diff, faults
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.diff import Change
@@ -22,24 +22,27 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8  # objects compared side by side, with two requests each
 _TRIES = 3  # while others write to the object between the two requests
+_NO_DRY_RUN = "does not support dry run"  # so the API server says of a webhook with side effects
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What a write would change in one object, with ``notes`` on how.
 
-    ``replaced`` says why it would be deleted and made anew, ``unknown`` why nothing can be told now.
+    ``replaced`` says why it would be deleted and made anew, ``refused`` why it would not be written as things
+    are now, ``unknown`` why nothing can be told.
     """
 
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     replaced: str = ""
+    refused: str = ""
     unknown: str = ""
 
     @property
     def nothing(self) -> bool:
         """Whether the write would leave every field as it is, and only prove it again."""
-        return not (self.changes or self.replaced or self.unknown)
+        return not (self.changes or self.replaced or self.refused or self.unknown)
 
 
 def compared(
@@ -47,42 +50,58 @@ def compared(
     writing: Writing,
     manifests: Sequence[Manifest],
     *,
+    new: Collection[Key] = (),
     progress: Callable[[str], None],
 ) -> dict[Key, Difference]:
-    """Return what writing each of these, which are live, would change, without changing anything.
+    """Return what writing each of these would change, without changing anything.
 
-    ``progress`` is told, in one line, how far it is. Raises ``KubernetesError`` if the server cannot be asked
-    at all.
+    All are live but those that are ``new``, and these could be made now. ``progress`` is told, in one line,
+    how far it is. Raises ``KubernetesError`` if the server cannot be asked at all.
     """
     found: dict[Key, Difference] = {}
+    if manifests:
+        progress(f"asking the server about {len(manifests)} objects")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        differences = pool.map(lambda manifest: _compared(cluster, writing, manifest), manifests)
+        differences = pool.map(
+            lambda manifest: _compared(cluster, writing, manifest, new=manifest.key in new), manifests
+        )
         for manifest, difference in zip(manifests, differences, strict=True):
             found[manifest.key] = difference
-            progress(f"comparing with what is live: {len(found)} of {len(manifests)} objects")
+            progress(f"asking the server about {len(manifests)} objects: {len(found)} answers")
     return found
 
 
-def _compared(cluster: Kubernetes, writing: Writing, manifest: Manifest) -> Difference:
+def _compared(cluster: Kubernetes, writing: Writing, manifest: Manifest, *, new: bool) -> Difference:
     key = manifest.key
     resource = cluster.resources().find(key.group, manifest.version, key.kind)
     if resource is None:
         return Difference(unknown=f"the server has no {key.kind} in {manifest.body['apiVersion']}")
     try:
+        if new:
+            written = writing.preview(manifest, resource, None)
+            # In the manifest's own words, without all the defaults.
+            return Difference(diff.additions(manifest.body), written.notes)
         for _ in range(_TRIES):
             live = cluster.get(resource.path(key.namespace, key.name))
             written = writing.preview(manifest, resource, live)
             if _version(live) == _version(written.metadata):
                 break
     except KubernetesError as error:
-        if error.status in {0, 401}:
-            raise
-        if error.reason == "NotFound":
-            return Difference(unknown="it was deleted just now")
-        if error.reason == "Replaced":
-            return Difference(replaced=error.message)
-        return Difference(unknown=_reason(error))
+        return _not_written(error, manifest)
     return Difference(diff.compare(live, written.metadata), written.notes)
+
+
+def _not_written(error: KubernetesError, manifest: Manifest) -> Difference:
+    """Return what is told of an object whose dry run failed; raises the error if it was never tried."""
+    if error.status in {0, 401}:
+        raise error
+    if error.reason == "NotFound":
+        return Difference(unknown="it was deleted just now")
+    if error.reason == "Replaced":
+        return Difference(replaced=error.message)
+    if faults.is_passing(error, faults.MOST_TRIES) or _NO_DRY_RUN in error.message:
+        return Difference(unknown=_reason(error))
+    return Difference(refused=f"{_reason(error)} ({manifest.origin})")
 
 
 def _version(body: Mapping[str, Any]) -> str:

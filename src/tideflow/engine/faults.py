@@ -6,12 +6,16 @@ import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from tideflow.clients.refusals import MISFIT
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+MOST_TRIES = 8
+"""Tries of what may pass, and may as well be a defect of the server or of a webhook."""
 
 WRITERS = 8
 """Writes at once, at most; more do not make a control plane of this size faster."""
@@ -23,7 +27,7 @@ _AWAY = frozenset({0, 429, 503, 504})  # no answer, or the server's own word tha
 _WEBHOOK = "failed calling webhook"
 _RACED = "the object has been modified"
 _TERMINATING = "NamespaceTerminating"
-_MOST_TRIES = 8  # of what may pass, and may as well be a defect of the server or of a webhook
+_FEW_TRIES = 3  # of what lasts a moment at most
 _FIRST_PAUSE = 0.5  # seconds
 _LONGEST_PAUSE = 10.0
 _LONGEST_ORDER = 60.0  # seconds of Retry-After that are obeyed
@@ -37,8 +41,10 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
     as the step may take. Other faults of the server's own, and races lost, may be here to stay: those are
     tried some times. Whatever else it answers, it will answer again.
     """
+    if error.reason == MISFIT:
+        return tries < _FEW_TRIES  # a definition that was changed just now may not be what answers yet
     if error.reason == NOT_SERVED:
-        return tries < _MOST_TRIES
+        return tries < MOST_TRIES
     if error.status in _AWAY or (error.status >= 500 and _WEBHOOK in error.message):  # noqa: PLR2004 - HTTP
         return True
     if error.reason == "BeingDeleted" or any(cause.reason == _TERMINATING for cause in error.causes):
@@ -46,7 +52,7 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
     # Whoever gives no version still loses races: with other writers of the object, or of a quota of its own.
     raced = error.reason == "Conflict" and _RACED in error.message
     no_match = error.status == 404 and error.reason != "NotFound"  # noqa: PLR2004 - the type is not served
-    return (error.status >= 500 or no_match or raced) and tries < _MOST_TRIES  # noqa: PLR2004 - HTTP
+    return (error.status >= 500 or no_match or raced) and tries < MOST_TRIES  # noqa: PLR2004 - HTTP
 
 
 def pause(error: KubernetesError, tries: int) -> float:
@@ -68,7 +74,7 @@ def insisted(write: Callable[[], T]) -> T:
             return write()
         except KubernetesError as error:
             tries += 1
-            if tries >= _MOST_TRIES or not is_passing(error, tries):
+            if tries >= MOST_TRIES or not is_passing(error, tries):
                 raise
             time.sleep(pause(error, tries))
 

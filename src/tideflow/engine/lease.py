@@ -127,10 +127,14 @@ class Lease:
                 renewed = bool(version) and live["metadata"]["resourceVersion"] != version
                 if renewed or not version:
                     version, seen_at = live["metadata"]["resourceVersion"], _now()
-                if self._taken(live, _now() - seen_at):
+                silent = _now() - seen_at
+                if self._taken(live, silent):
                     return
                 self._give_up(live, _now() - started, alive=renewed)
-                self._progress(f"waiting until {_described(live)} has ended; it works on {self._set} too")
+                self._progress(
+                    f"waiting until {_described(live)} has ended, since it works on {self._set} too; "
+                    f"if it was killed, this run goes on in {max(1, _lasts(live) - int(silent))} s"
+                )
                 self._watch(version)
             except KubernetesError as error:
                 if not is_passing(error) or _now() - started > self._options.timeout:
@@ -173,7 +177,7 @@ class Lease:
             self._live = live
             return True
         self.waited = True
-        if holder and silent < (spec.get("leaseDurationSeconds") or DURATION):
+        if holder and silent < _lasts(live):
             return False
         transitions = (spec.get("leaseTransitions") or 0) + 1
         asked = _now()
@@ -257,6 +261,11 @@ def _who() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
+
+
+def _lasts(live: dict[str, Any]) -> int:
+    """Return after how many seconds of silence a Lease may be taken over."""
+    return int((live.get("spec") or {}).get("leaseDurationSeconds") or DURATION)
 
 
 def _described(live: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine import parsing, shapes
+from tideflow.engine.templates import Rendered
 from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -64,7 +65,13 @@ def load(source: Path | Iterable[Mapping[str, Any]], *, cache: Path | None = Non
     if isinstance(source, Path):
         documents = parsing.documents(source, cache)
     else:
-        documents = ((f"object {number}", dict(body)) for number, body in enumerate(source, 1))
+        documents = (
+            (
+                body.origin if isinstance(body, Rendered) else f"object {number}",
+                dict(body),
+            )
+            for number, body in enumerate(source, 1)
+        )
     found: dict[Key, Manifest] = {}
     for origin, document in documents:
         for manifest in _manifests(document, origin):

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from tideflow.engine.manifests import Key, Manifest
 
 
-def placed(manifests: Sequence[Manifest], resources: Resources) -> list[Manifest]:
+def placed(
+    manifests: Sequence[Manifest], resources: Resources, earlier: Sequence[Manifest] = ()
+) -> list[Manifest]:
     """Return the manifests, each in the namespace it belongs to.
 
-    Raises ``ManifestError`` for a type that neither the server has nor the set defines, and for an object
-    that is there twice, once without its namespace.
+    ``earlier`` are objects that will be there by then. Raises ``ManifestError`` for a type that neither the
+    server has nor one of all these defines, and for an object that is there twice, once without its
+    namespace.
     """
-    definitions = _definitions(manifests)
-    aggregated = _aggregated(manifests)
+    definitions = _definitions([*earlier, *manifests])
+    aggregated = _aggregated([*earlier, *manifests])
     found: dict[Key, Manifest] = {}
     for manifest in (_placed(manifest, resources, definitions, aggregated) for manifest in manifests):
         if found.setdefault(manifest.key, manifest) is not manifest:
@@ -31,10 +34,10 @@ def placed(manifests: Sequence[Manifest], resources: Resources) -> list[Manifest
     return list(found.values())
 
 
-def refuse_undefined(manifests: Sequence[Manifest]) -> None:
-    """Raise ``ManifestError`` for a custom resource that the set itself does not define."""
-    definitions = _definitions(manifests)
-    aggregated = _aggregated(manifests)
+def refuse_undefined(manifests: Sequence[Manifest], earlier: Sequence[Manifest] = ()) -> None:
+    """Raise ``ManifestError`` for a custom resource that nothing of the set, or ``earlier``, defines."""
+    definitions = _definitions([*earlier, *manifests])
+    aggregated = _aggregated([*earlier, *manifests])
     for manifest in manifests:
         key = manifest.key
         if (

@@ -158,9 +158,9 @@ def judge(
         elif found["metadata"]["uid"] in owners:
             data = "the volumes it owns"
         if data and prune != "everything":
-            left[key] = f'prune="everything" would delete it with {data}'
+            left[key] = f'it goes only with prune="everything", and with it {data}'
         elif prune == "off":
-            left[key] = 'prune="objects" would delete it'
+            left[key] = 'it goes only with prune="objects"'
         else:
             pruned.append(key)
     return Removed(tuple(in_order(pruned)), left, forgotten, tuple(gone))

@@ -330,7 +330,8 @@ class Release:
 
     def _why_pending(self, key: Key) -> str:
         if key in self._refused:
-            return f"is tried again after {self._tries[key]} refusals: {self._refused[key].message}"
+            times = f" {self._tries[key]} times" if self._tries[key] > 1 else ""
+            return f"was refused{times}, and is tried again: {self._refused[key].message}"
         unmet = [need for need in self._needs[key] if not self.observed.met(need)]
         if not unmet:
             return "is being written"

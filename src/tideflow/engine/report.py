@@ -35,7 +35,9 @@ def told(
     # What would help is left out if the server cannot be asked.
     with contextlib.suppress(KubernetesError):
         yield from _room(cluster, manifests, release, outcome)
-    yield "Everything else is applied. Run this step again once that is mended"
+    amiss = {*outcome.failed, *outcome.skipped, *outcome.not_ready, *outcome.held}
+    applied = "Everything else is applied. " if len(amiss) < len(manifests) else ""
+    yield f"{applied}Run this step again once that is mended"
 
 
 def _failed(outcome: Outcome) -> list[Key]:
@@ -55,7 +57,7 @@ def _evidence(
 
     def more(key: Key) -> list[str]:
         if key not in release.observed.written:
-            return []
+            return [f"    it is from {manifests[key].origin}"]
         told = release.observed.status(key).why
         return [f"    {line}" for line in telling.lines(manifests[key], found, release.pods, told=told)]
 

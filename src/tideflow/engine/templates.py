@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 _ESCAPED = re.compile(r"[^\n\x20-\x7e]")  # in JSON, only texts have any of them
 
 
-def render(template: Path, values: Mapping[str, object]) -> list[Mapping[str, Any]]:
+class Rendered(dict[str, Any]):
+    """One object that came out of a template; ``origin`` is which, for messages."""
+
+    origin = ""
+
+
+def render(template: Path, values: Mapping[str, object]) -> list[Rendered]:
     """Return the objects that a template becomes with these values.
 
     A value is quoted by ``{{ value | tojson }}``, whatever is in it. Raises ``ManifestError`` if one is not
@@ -37,11 +43,15 @@ def render(template: Path, values: Mapping[str, object]) -> list[Mapping[str, An
         text = environment.get_template(template.name).render(values)
     except (TemplateError, TypeError, ValueError) as error:
         raise ManifestError(f"{template} cannot be rendered: {_told(error)}") from None
-    documents = [found for found in parse(text, f"{template}, as rendered") if found is not None]
-    for found in documents:
+    rendered = []
+    for found in parse(text, f"{template}, as rendered"):
+        if found is None:
+            continue
         if not isinstance(found, dict):
             raise ManifestError(f"{template} holds a {type(found).__name__}, not a Kubernetes object")
-    return documents
+        rendered.append(Rendered(found))
+        rendered[-1].origin = f"{template}, object {len(rendered)}"
+    return rendered
 
 
 def _quoted(value: object, **options: Any) -> str:

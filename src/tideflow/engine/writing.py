@@ -85,17 +85,18 @@ class Writing:
             raise _being_deleted(key, answer["metadata"].get("finalizers") or ())
         return Written(answer, tuple(notes))
 
-    def preview(self, manifest: Manifest, resource: Resource, live: Mapping[str, Any]) -> Written:
+    def preview(self, manifest: Manifest, resource: Resource, live: Mapping[str, Any] | None) -> Written:
         """Return the whole object that writing over ``live`` would make, by dry runs of the same writes.
 
-        Raises ``KubernetesError`` as ``write`` would; of reason ``Replaced`` if it would be made anew.
+        ``live`` is None where there is nothing yet. Raises ``KubernetesError`` as ``write`` would; of reason
+        ``Replaced`` if it would be made anew.
         """
         key = manifest.key
         path = resource.path(key.namespace, key.name)
         body = ownership.annotated(manifest.body, self._desired[key])
         notes: list[str] = []
-        adopts = self._adopts(live)
-        if self._gives_up_replicas(key, live) or (adopts and key in self._scaled):
+        adopts = live is not None and self._adopts(live)
+        if live is not None and (self._gives_up_replicas(key, live) or (adopts and key in self._scaled)):
             # Nobody can give a field up in a dry run. Applied as it is, it stays as well.
             body = {**body, "spec": {**body["spec"], "replicas": live["spec"]["replicas"]}}
         try:
@@ -105,7 +106,7 @@ class Writing:
             raise KubernetesError(
                 f"{fields} cannot be changed once it is there", status=422, reason="Replaced"
             ) from None
-        if adopts:
+        if live is not None and adopts:
             notes.append(_taken_over(key))
             kept = without_abandoned(live, answer)
             if kept != answer:

@@ -41,7 +41,7 @@ INGRESS = Key("networking.k8s.io", "Ingress", "istio-system", "kubeflow")
 """What ``templates/ingress.yaml.j2`` makes."""
 
 
-@of_set(lambda *, base, **_: (SET, lambda: [manifest.key for manifest in base.manifests]))
+@of_set(lambda *, base, **_: (SET, lambda: base.manifests))
 @operation
 def base(*, base: Base, timeout: float, prune: Prune = "off") -> Generator[FunctionCommand]:
     """Have all objects of a base in the cluster, and ready.
@@ -102,6 +102,8 @@ def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
         yield f"    Name        http://{ingress['spec']['rules'][0]['host']}"
     if address := balancer_address(target, INGRESS_NGINX):
         yield f"    Address     {address} (the load balancer's)"
+    elif target.digitalocean is not None:
+        yield f"    Address     none yet: {to_run('load_balancer')}"
     yield f"    User        {settings().email}"
     yield f"    Password    {password_shown(target)}"
     yield f"    Kubeconfig  {target.kubeconfig}"

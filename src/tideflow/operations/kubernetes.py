@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pyinfra import host
 
@@ -32,8 +34,7 @@ from tideflow.operations.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Generator
 
     from pyinfra.api import FunctionCommand
 
@@ -44,11 +45,11 @@ _SET_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")  # part of names, 
 _COLOURS = {"+": "green", "-": "red"}
 
 
-def _keys(source: Path | Sequence[Mapping[str, Any]]) -> list[Key]:
-    return [manifest.key for manifest in load(source, cache=platform().folder / "cache")]
+def _loaded(source: Path | Sequence[Mapping[str, Any]]) -> list[Manifest]:
+    return load(source, cache=platform().folder / "cache")
 
 
-@of_set(lambda *, set_name, source, **_: (set_name, functools.partial(_keys, source)))
+@of_set(lambda *, set_name, source, **_: (set_name, functools.partial(_loaded, source)))
 @operation
 def apply(
     *,
@@ -80,30 +81,50 @@ def apply(
     One run at a time writes to a set. While another one does, this one waits, for up to ``timeout`` seconds;
     with ``busy="fail"`` it ends instead.
     """
-    _check(set_name, replace, conflicts=(conflicts, Conflicts), prune=(prune, Prune), busy=(busy, Busy))
-    manifests = load(source, cache=platform().folder / "cache")
+    _check_kinds(set_name, source, timeout, replace)
+    _check_choices(conflicts=(conflicts, Conflicts), prune=(prune, Prune), busy=(busy, Busy))
     options = Options(
         timeout=timeout, wait=wait, conflicts=conflicts, replace=replace, prune=prune, busy=busy
     )
-    yield from application(manifests, set_name=set_name, options=options)
+    yield from application(_loaded(source), set_name=set_name, options=options)
 
 
-def _check(set_name: str, replace: Sequence[str], **chosen: tuple[str, object]) -> None:
+def _check_kinds(set_name: object, source: object, timeout: object, replace: object) -> None:
     """Raise ``SettingError`` for arguments that ``apply`` cannot work with."""
-    if not _SET_NAME.fullmatch(set_name):
+    if not isinstance(set_name, str) or not _SET_NAME.fullmatch(set_name):
         raise SettingError(
             f"the set_name {set_name!r} cannot be part of a Kubernetes name",
             hint="use lower-case letters, digits and '-', 50 at most",
         )
-    for name, (value, choices) in chosen.items():
-        if value not in get_args(choices):
-            raise SettingError(f"{name} is {value!r}", hint="it is one of: " + ", ".join(get_args(choices)))
-    for kind in replace:
+    if not isinstance(source, Path) and not _is_list_of(Mapping, source):
+        raise SettingError(
+            f"source is {source!r}", hint='it is a Path, as in source=Path("folder"), or a list of objects'
+        )
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise SettingError(f"timeout is {timeout!r}", hint="it is a number of seconds, more than 0")
+    if not _is_list_of(str, replace):
+        raise SettingError(f"replace is {replace!r}", hint='it is a list of kinds, such as ["Job"]')
+    for kind in cast("Sequence[str]", replace):
         if kind not in REPLACEABLE:
             raise SettingError(
                 f"replace has {kind!r}, which is never deleted to be changed",
                 hint="it may have: " + ", ".join(REPLACEABLE),
             )
+
+
+def _is_list_of(wanted: type, value: object) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and all(isinstance(item, wanted) for item in value)
+    )
+
+
+def _check_choices(**chosen: tuple[object, object]) -> None:
+    """Raise ``SettingError`` for a value that is none of its choices."""
+    for name, (value, choices) in chosen.items():
+        if value not in get_args(choices):
+            raise SettingError(f"{name} is {value!r}", hint="it is one of: " + ", ".join(get_args(choices)))
 
 
 def application(
@@ -134,7 +155,14 @@ def application(
             options, stopped=interrupt.reason, elsewhere=functools.partial(_elsewhere, set_name)
         ),
     )
-    plan = applying.plan(foreseen=bool(platform().promised) and not executing())
+    if executing():
+        plan = applying.plan()
+    else:
+        earlier = [found for other, found in platform().sets.items() if other != set_name]
+        plan = applying.plan(
+            earlier=[manifest for objects in earlier for manifest in objects()],
+            foreseen=bool(platform().promised),
+        )
     for line in told(plan, set_name):
         host.log(line if executing() else f"would {line}")
     if plan.writes:
@@ -164,7 +192,11 @@ def application(
 
 def _elsewhere(set_name: str) -> dict[str, Collection[Key]]:
     """Return what the other sets of this run have, by their names."""
-    return {other: keys() for other, keys in platform().sets.items() if other != set_name}
+    return {
+        other: [manifest.key for manifest in objects()]
+        for other, objects in platform().sets.items()
+        if other != set_name
+    }
 
 
 def _announce(applying: Application, plan: Plan) -> None:
@@ -174,7 +206,7 @@ def _announce(applying: Application, plan: Plan) -> None:
         return
     live = LiveLine(host)
     try:
-        differences = applying.differences(plan, created=full, progress=live)
+        differences = applying.differences(plan, created=not executing(), progress=live)
     finally:
         live.close()
     word = "will" if executing() else "would"
@@ -183,7 +215,7 @@ def _announce(applying: Application, plan: Plan) -> None:
 
 
 @refusing
-def render(template: Path, **values: object) -> list[Mapping[str, Any]]:
+def render(template: Path, **values: object) -> Sequence[Mapping[str, Any]]:
     """Return the objects of a Jinja2 template of YAML, for a deploy file to apply.
 
     The run ends with one line if a value that the template wants is not given, or no objects come out.

@@ -7,6 +7,7 @@ only reads, and yields ``change(…)`` for what writes. Errors of ours end eithe
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 import traceback
@@ -25,14 +26,14 @@ from tideflow.connectors.progress import LiveLine
 from tideflow.errors import SettingError, TideflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from pyinfra.api.host import Host
     from pyinfra.api.operation import PyinfraOperation
     from pyinfra.api.state import State
 
     from tideflow.connectors.settings import Settings
-    from tideflow.engine.manifests import Key
+    from tideflow.engine.manifests import Manifest
 
 BASE = "the Kubeflow base"
 """What ``deploys/kubeflow_base.py`` makes, as a promise to later steps."""
@@ -78,22 +79,37 @@ def operation(function: Callable[P, Generator[FunctionCommand]]) -> PyinfraOpera
     return pyinfra_operation()(guarded)
 
 
-def of_set(described: Callable[..., tuple[str, Callable[[], Collection[Key]]]]) -> Callable[[Call], Call]:
-    """Make an operation known by the set it applies: what moves into that must not be pruned before.
+def of_set(
+    described: Callable[..., tuple[str, Callable[[], Sequence[Manifest]]]],
+) -> Callable[[Call], Call]:
+    """Make an operation known by the set it applies.
 
+    What moves into that set must not be pruned before, and what it defines is there for later sets.
     ``described`` gets the operation's arguments, and returns the set's name and what returns its objects.
     """
 
     def known(operation: Call) -> Call:
         @functools.wraps(operation)
         def called(*args: Any, **kwargs: Any) -> Any:
-            set_name, keys = described(**kwargs)
-            refusing(platform)().sets[set_name] = keys
+            refusing(_refuse_unknown)(operation, kwargs)
+            set_name, objects = described(**kwargs)
+            refusing(platform)().sets[set_name] = objects
             return operation(*args, **kwargs)
 
         return cast("Call", called)
 
     return known
+
+
+def _refuse_unknown(operation: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise ``SettingError`` for arguments that an operation does not take, or lacks."""
+    signature = inspect.signature(operation)
+    own = {name: value for name, value in kwargs.items() if name != "name" and not name.startswith("_")}
+    try:
+        signature.bind(**own)
+    except TypeError as error:
+        takes = ", ".join(signature.parameters)
+        raise SettingError(f"{operation.__name__}: {error}", hint=f"it takes {takes}") from None
 
 
 def change(work: Callable[[LiveLine], object]) -> FunctionCommand:

@@ -14,6 +14,7 @@ from tests.unit.clients.serving import LoopbackServer, QuietHandler
 from tideflow import __version__
 from tideflow.clients.guarding import Guarded
 from tideflow.clients.kubernetes import _READS, Kubernetes
+from tideflow.clients.refusals import MISFIT
 from tideflow.clients.resources import Resources, away, from_discovery
 from tideflow.errors import Cause, KubernetesError, SettingError
 
@@ -218,6 +219,37 @@ def test_a_refused_secret_is_not_quoted(
         cluster.apply(path, {"data": {"k": "canary"}}, field_manager="m")
     assert expected in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "failed to create typed patch object (a/b; /v1, Kind=X): .datta: field not declared in schema",
+            ".datta: there is no such field",
+        ),
+        (
+            (
+                'failed to create typed patch object (a/b; apps/v1, Kind=X): errors:\n  .a[name="b"].c: '
+                "field not declared in schema\n  .d: expected numeric, got &value.valueUnstructured{Value:1}"
+            ),
+            '.a[name="b"].c: there is no such field; .d: expected numeric',
+        ),
+        (
+            "failed to convert new object (a/b; apps/v1, Kind=X) to proper version: quantities must be",
+            "quantities must be",
+        ),
+    ],
+)
+def test_what_a_type_does_not_know_is_told_by_field(
+    server: Server, cluster: Kubernetes, message: str, expected: str
+) -> None:
+    """Server-side apply answers 500 to it, with its program's own way to hold values."""
+    server.answer("/x?fieldManager=m&force=true", {"kind": "Status", "message": message}, status=500)
+    with pytest.raises(KubernetesError) as caught:
+        cluster.apply("/x", {}, field_manager="m")
+    assert caught.value.message == f"PATCH /x was answered 500: {expected}"
+    assert caught.value.reason == MISFIT
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b"", b"\xff" * 5000])
