@@ -298,12 +298,31 @@ def test_only_what_died_is_restarted_and_the_data_stays(plane: Plane, cluster: K
     cluster.post(DEPLOYMENTS, workload("Deployment", f"after-{name}", {}, replicas=2))
     for deployment in (f"before-{name}", f"after-{name}"):
         eventually(lambda: ready_replicas(cluster, deployment), lambda ready: ready == 2)  # noqa: B023
+    log = (plane.control_plane.folder / f"{name}.log").read_text(errors="replace")
+    assert pids(plane) == after, log[-3000:]
     addresses = [
         pod["status"]["podIP"]
         for pod in cluster.get(PODS)["items"]
         if pod["status"]["phase"] == "Running" and not pod["spec"].get("hostNetwork")
     ]
     assert len(addresses) == len(set(addresses))
+
+
+@pytest.mark.soak
+def test_kwok_always_goes_on_where_it_was_killed(plane: Plane, cluster: Kubernetes) -> None:
+    """Each time with pods that are scheduled just then; one start in two hundred once ended at once."""
+    cluster.post(DEPLOYMENTS, workload("Deployment", "standing", {}, replicas=9))
+    for number in range(300):
+        killed = pids(plane)["kwok"]
+        assert killed is not None, (plane.control_plane.folder / "kwok.log").read_text()[:3000]
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: pids(plane)["kwok"] is None)
+        plane.start()
+        name = f"round-{number}"
+        cluster.post(DEPLOYMENTS, workload("Deployment", name, {}, replicas=2))
+        eventually(lambda: ready_replicas(cluster, name), lambda ready: ready == 2)  # noqa: B023
+        cluster.delete(f"{DEPLOYMENTS}/{name}", query={"propagationPolicy": "Background"})
+    cluster.delete(f"{DEPLOYMENTS}/standing", query={"propagationPolicy": "Background"})
 
 
 def test_a_start_with_nothing_to_do_does_nothing(plane: Plane) -> None:

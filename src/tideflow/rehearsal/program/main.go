@@ -5,19 +5,23 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-base/cli"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	"sigs.k8s.io/kwok/pkg/apis/internalversion"
 	kwokconfig "sigs.k8s.io/kwok/pkg/config"
 	kwok "sigs.k8s.io/kwok/pkg/kwok/cmd"
 	kwoklog "sigs.k8s.io/kwok/pkg/log"
+	"sigs.k8s.io/kwok/pkg/utils/lifecycle"
 	kwoksignals "sigs.k8s.io/kwok/pkg/utils/signals"
 )
 
@@ -42,6 +46,23 @@ func main() {
 	}
 }
 
+// warmUp has a stage made ready for a node, and one for a pod. kwok does so when it sees the first of each, side by
+// side, by a library that fills maps of its own and does not guard them (kwok 0.8, easycel 0.6): about one start in
+// two hundred ended at once with "concurrent map writes". What is filled here is only read there.
+func warmUp(ctx context.Context) error {
+	for _, seen := range []any{&corev1.Node{}, &corev1.Pod{}} {
+		stage := internalversion.Stage{Spec: internalversion.StageSpec{Selector: &internalversion.StageSelector{}}}
+		stages, err := lifecycle.NewLifecycle([]*internalversion.Stage{&stage})
+		if err != nil {
+			return err
+		}
+		if _, err := stages.Match(ctx, &lifecycle.Event{Data: seen}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // runKwok reads kwok's own flags and configuration files, then runs it until it is told to stop.
 func runKwok() error {
 	// Kubernetes' packages put a --version into the process-wide flags, and kwok's command has one of its own.
@@ -56,6 +77,9 @@ func runKwok() error {
 		return err
 	}
 
+	if err := warmUp(ctx); err != nil {
+		return err
+	}
 	command := kwok.NewCommand(ctx)
 	command.PersistentFlags().AddFlagSet(global)
 	return command.ExecuteContext(ctx)
