@@ -376,6 +376,29 @@ def test_an_aggregated_api_comes_with_objects_of_its_own(
             cluster.delete(f"{API_SERVICES}/v1.{GROUP}")
 
 
+def test_an_aggregated_api_that_nothing_will_serve_is_given_up(cluster: Kubernetes, space: str) -> None:
+    """Its only workload was refused: neither it nor what is of its types is waited for until the timeout."""
+    group = "unserved.example.org"
+    objects = [
+        namespace(space),
+        custom("Flask", "f", space, group),
+        api_service(group, space),
+        service("server", space),
+        deployment("server", space, containers=[{"name": "main"}]),
+    ]
+    started = time.monotonic()
+    try:
+        with pytest.raises(ApplyError) as caught:
+            apply(cluster, objects, timeout=60)
+    finally:
+        cluster.delete(f"{API_SERVICES}/v1.{group}")
+    lines = str(caught.value).splitlines()
+    served = f"APIService v1.{group}"
+    assert f"{served} failed: Deployment {space}/server, which is to serve it, is not there" in lines
+    assert f"Flask {space}/f was not written, since it needs {served}" in lines
+    assert time.monotonic() - started < 30
+
+
 def test_an_aggregated_api_that_is_away_stops_only_its_own_objects(cluster: Kubernetes, space: str) -> None:
     """Somebody else's, which does not answer: nobody can say what its types are."""
     group = "away.example.org"

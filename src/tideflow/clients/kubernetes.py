@@ -78,9 +78,10 @@ _CONNECT_TIMEOUT = 10.0  # seconds
 class Kubernetes:
     """One API server over a pool of connections; safe to use from several threads.
 
-    ``renew`` is called once when the server no longer accepts the credentials, and returns a configuration
-    with new ones; whatever was refused is then asked again. Every method raises ``KubernetesError``: with the
-    status and reason of the server's answer, or with status 0 when there was no answer.
+    ``renew`` is called when the server does not accept the credentials, or no longer does, and returns a
+    configuration with new ones; whatever was refused is then asked again, once. Every method raises
+    ``KubernetesError``: with the status and reason of the server's answer, or with status 0 when there was no
+    answer.
     """
 
     def __init__(
@@ -96,6 +97,8 @@ class Kubernetes:
         self._configuration = configuration
         self._renew = renew
         self._renewing = threading.Lock()
+        self._renewed = False
+        self._accepted: Mapping[str, str] = {}
         self._pool: urllib3.PoolManager = upstream.rest.RESTClientObject(configuration).pool_manager
         self._core: tuple[Resource, ...] = ()
         self._resources: Resources | None = None
@@ -286,7 +289,10 @@ class Kubernetes:
             response = ask(credentials)
             if response.status == _UNAUTHORIZED and self._has_renewed(credentials):
                 response.drain_conn()
-                response = ask(self._credentials())
+                credentials = self._credentials()
+                response = ask(credentials)
+            if response.status != _UNAUTHORIZED:
+                self._accepted = credentials
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(method, path, error) from None
         if response.status >= 400:  # noqa: PLR2004 - HTTP's own border between success and failure
@@ -303,9 +309,11 @@ class Kubernetes:
     def _has_renewed(self, refused: Mapping[str, str]) -> bool:
         """Tell whether there are other credentials by now than those that were refused."""
         with self._renewing:
-            if self._renew is not None and self._credentials() == refused:
+            # New ones that were never accepted are refused for another reason than their age.
+            aged = not self._renewed or self._accepted == refused
+            if self._renew is not None and aged and self._credentials() == refused:
                 self._configuration = self._renew()
-                self._renew = None  # once: what is refused again is refused for another reason
+                self._renewed = True
             return self._credentials() != refused
 
     def _unreachable(self, method: str, path: str, error: Exception) -> KubernetesError:

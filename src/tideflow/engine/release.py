@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tideflow.engine import faults, ownership, pods, waiting
 from tideflow.engine.faults import NOT_SERVED, Throttle
 from tideflow.engine.graph import Ready, Written
+from tideflow.engine.manifests import Key
 from tideflow.engine.observing import GONE, SETTLES, Observed, watched
 from tideflow.engine.outcome import Outcome
 from tideflow.engine.pending import Pending
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.graph import Need
-    from tideflow.engine.manifests import Key, Manifest
+    from tideflow.engine.manifests import Manifest
     from tideflow.engine.outcome import Options
     from tideflow.engine.plan import Plan
     from tideflow.engine.snapshot import Snapshot
@@ -119,6 +120,7 @@ class Release:
         """Give up what never can be written, and hand to the writers what can be now."""
         if self._outcome.stopped:
             return
+        self._fail_unserved()
         lost = [Written(key) for key in (*self._outcome.failed, *self._outcome.skipped)]
         for need in (*self._pending.gates(), *lost):
             if (cause := self._lost(need)) is None:
@@ -132,6 +134,27 @@ class Release:
             self._in_flight.add(found)
             writers.submit(self._write, found)
 
+    def _fail_unserved(self) -> None:
+        """Give up the aggregated APIs, not available so far, whose every workload cannot be written."""
+        if not (self._outcome.failed or self._outcome.skipped):
+            return
+        apis = [key for key in self._unready if key.kind == "APIService" and key in self.observed.written]
+        for key in apis:
+            service = self._manifests[key].body["spec"].get("service")
+            if not service or self.observed.status(key).ready:
+                continue
+            cause = self._unserved(Key("", "Service", service["namespace"], service["name"]))
+            if cause is not None:
+                self._unready.discard(key)
+                self._outcome.failed[key] = f"{cause}, which is to serve it, is not there"
+
+    def _unserved(self, service: Key) -> Key | None:
+        """Return what failed where nothing of the set will ever serve a Service; None if something may."""
+        serving = list(pods.behind(service, self._manifests))
+        if not serving or not all(map(self._is_lost, serving)):
+            return None
+        return self._outcome.skipped.get(serving[0], serving[0])
+
     def _lost(self, need: Need) -> Key | None:
         """Return the failed object because of which a need will not be met."""
         keys = (need.owner, need.service.key) if isinstance(need, Webhook) else (need.key,)
@@ -142,9 +165,7 @@ class Release:
                 return key
         anything = self._outcome.failed or self._outcome.skipped
         if anything and isinstance(need, Webhook) and not self.observed.has_endpoint(need):
-            serving = list(pods.behind(need.service.key, self._manifests))
-            if serving and all(map(self._is_lost, serving)):
-                return self._outcome.skipped.get(serving[0], serving[0])
+            return self._unserved(need.service.key)
         return None
 
     def _is_lost(self, key: Key) -> bool:

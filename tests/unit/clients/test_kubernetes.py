@@ -128,13 +128,14 @@ def test_applying_is_a_patch_under_a_manager(server: Server, cluster: Kubernetes
     assert headers["content-type"] == "application/apply-patch+yaml"
 
 
-def renewing(server: Server, path: Path, token: str) -> tuple[Kubernetes, list[int]]:
+def renewing(server: Server, path: Path, *tokens: str) -> tuple[Kubernetes, list[int]]:
     """Return a client that can renew its credentials, and how often it did."""
     renewed: list[int] = []
+    old = (TOKEN, *tokens)
 
     def renew() -> None:
+        path.write_text(path.read_text().replace(old[len(renewed)], tokens[len(renewed)]))
         renewed.append(1)
-        path.write_text(path.read_text().replace(TOKEN, token))
 
     kubeconfig(path.parent, f"http://127.0.0.1:{server.server_port}")
     return Kubernetes.from_kubeconfig(path, renew=renew), renewed
@@ -150,6 +151,18 @@ def test_credentials_that_have_expired_are_renewed_once(server: Server, tmp_path
         answers = list(pool.map(lambda _: cluster.get("/version"), range(24)))
     assert answers == [{"major": "1"}] * 24
     assert renewed == [1]
+    cluster.close()
+
+
+def test_credentials_expire_more_than_once_in_a_long_run(server: Server, tmp_path: Path) -> None:
+    """What was renewed, and accepted, is renewed again when it is refused at last."""
+    path = tmp_path / "kubeconfig"
+    cluster, renewed = renewing(server, path, "first", "second")
+    server.answer("/version", {"major": "1"})
+    for accepted in ("first", "second"):
+        server.accepted = accepted
+        assert cluster.get("/version") == {"major": "1"}
+    assert len(renewed) == 2
     cluster.close()
 
 
