@@ -1,0 +1,85 @@
+"""What all paths of the twin have in common: bodies are read, things found by id, errors answered."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from flask import jsonify, request
+from werkzeug.exceptions import BadRequest, HTTPException
+
+from tideflow.rehearsal.twin.reading import InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flask import Flask, Response
+
+    from tideflow.rehearsal.twin.state import Cluster, Pool, State
+
+_IDENTITIES = {
+    400: "bad_request",
+    401: "unauthorized",
+    404: "not_found",
+    405: "method_not_allowed",
+    422: "unprocessable_entity",
+}
+
+
+class NotFoundError(HTTPException):
+    """There is no such thing."""
+
+    code = 404
+    description = "The resource you requested could not be found."
+
+
+def error(status: int, message: str) -> Response:
+    """Return an error in the shape that the description gives to all of them."""
+    identity = _IDENTITIES.get(status, "server_error")
+    response = jsonify(id=identity, message=message, request_id=str(uuid.uuid4()))
+    response.status_code = status
+    return response
+
+
+def answer_errors(app: Flask) -> None:
+    """Have whatever is raised answered in that shape."""
+
+    @app.errorhandler(InvalidError)
+    def invalid(raised: InvalidError) -> Response:
+        return error(422, str(raised))
+
+    @app.errorhandler(HTTPException)
+    def refused(raised: HTTPException) -> Response:
+        if raised.code == NotFoundError.code:
+            return error(404, NotFoundError.description)
+        return error(raised.code or 500, raised.description or raised.name)
+
+
+def body() -> Any:
+    """Return the request's body, whatever its type is said to be."""
+    try:
+        return request.get_json(force=True)
+    except RecursionError:
+        raise BadRequest("the body is nested too deep") from None
+
+
+def cluster_of(state: State, cluster_id: str) -> Cluster:
+    """Return a cluster that is not being deleted, or raise ``NotFoundError``."""
+    cluster = state.clusters.get(cluster_id)
+    if cluster is None or cluster.state == "deleting":
+        raise NotFoundError
+    return cluster
+
+
+def pool_of(cluster: Cluster, pool_id: str) -> Pool:
+    """Return one of a cluster's pools, or raise ``NotFoundError``."""
+    found = next((pool for pool in cluster.pools if pool.id == pool_id), None)
+    if found is None:
+        raise NotFoundError
+    return found
+
+
+def refuse_taken(name: str, others: Iterable[Cluster | Pool]) -> None:
+    """Raise ``InvalidError`` if another one has the name."""
+    if any(name == other.name for other in others):
+        raise InvalidError("name is already in use")

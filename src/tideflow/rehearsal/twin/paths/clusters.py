@@ -1,0 +1,70 @@
+"""Clusters: made, listed, changed, deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import jsonify, request
+
+from tideflow.rehearsal.twin import describing, reading
+from tideflow.rehearsal.twin.answering import body, cluster_of, refuse_taken
+from tideflow.rehearsal.twin.reading import InvalidError
+from tideflow.rehearsal.twin.state import Cluster, Pool
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from tideflow.rehearsal.twin.state import State
+
+PATH = "/v2/kubernetes/clusters"
+ONE = f"{PATH}/<cluster_id>"
+
+
+def add(app: Flask, state: State) -> None:
+    """Answer for all clusters of the state."""
+
+    @app.get(PATH)
+    def listed() -> Response:
+        asked = reading.read(reading.Page, request.args.to_dict())
+        with state.lock:
+            found = [describing.cluster(cluster) for cluster in state if cluster.state != "deleting"]
+        return jsonify(
+            describing.page(
+                found, "kubernetes_clusters", request.base_url, number=asked.page, size=asked.per_page
+            )
+        )
+
+    @app.post(PATH)
+    def created() -> tuple[Response, int]:
+        asked = reading.read(reading.Cluster, body()).model_dump()
+        pools = [Pool(**pool) for pool in asked.pop("node_pools")]
+        with state.lock:
+            refuse_taken(asked["name"], state)
+            cluster = Cluster(pools=pools, **asked)
+            state.clusters[cluster.id] = cluster
+            state.save()
+            return jsonify(kubernetes_cluster=describing.cluster(cluster)), 201
+
+    @app.get(ONE)
+    def one(cluster_id: str) -> Response:
+        with state.lock:
+            return jsonify(kubernetes_cluster=describing.cluster(cluster_of(state, cluster_id)))
+
+    @app.put(ONE)
+    def updated(cluster_id: str) -> tuple[Response, int]:
+        changes = reading.read(reading.ClusterChange, body()).given()
+        with state.lock:
+            cluster = cluster_of(state, cluster_id)
+            refuse_taken(changes["name"], (other for other in state if other is not cluster))
+            if cluster.ha and not changes.get("ha", True):
+                raise InvalidError("ha cannot be disabled")
+            cluster.change(changes)
+            state.save()
+            return jsonify(kubernetes_cluster=describing.cluster(cluster)), 202
+
+    @app.delete(ONE)
+    def deleted(cluster_id: str) -> tuple[str, int]:
+        with state.lock:
+            cluster_of(state, cluster_id).state = "deleting"
+            state.save()
+        return "", 204

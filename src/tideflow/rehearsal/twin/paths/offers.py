@@ -1,0 +1,44 @@
+"""What there is to be had: the account, what clusters may be made of, 1-clicks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from flask import jsonify, request
+
+from tideflow.rehearsal.twin import catalogue, describing, reading
+from tideflow.rehearsal.twin.answering import body, cluster_of
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from tideflow.rehearsal.twin.state import State
+
+
+def add(app: Flask, state: State, account_name: str) -> None:
+    """Answer for the account of that e-mail address."""
+
+    @app.get("/v2/account")
+    def account() -> Response:
+        return jsonify(account=describing.account(account_name))
+
+    @app.get("/v2/kubernetes/options")
+    def options() -> Response:
+        return jsonify(options=describing.options())
+
+    @app.get("/v2/1-clicks")
+    def one_clicks() -> Response:
+        wanted = reading.read(reading.Offers, request.args.to_dict()).type
+        slugs = () if wanted == "droplet" else catalogue.ONE_CLICKS
+        return jsonify({"1_clicks": [{"slug": slug, "type": "kubernetes"} for slug in slugs]})
+
+    @app.post("/v2/1-clicks/kubernetes")
+    def installed() -> Response:
+        asked = reading.read(reading.OneClicks, body())
+        with state.lock:
+            cluster = cluster_of(state, asked.cluster_uuid)
+            for slug in asked.addon_slugs:
+                cluster.addons[slug] = time.time()
+            state.save()
+        return jsonify(message="Successfully kicked off addon job.")

@@ -1,0 +1,64 @@
+"""Node pools of clusters, and their nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import jsonify
+
+from tideflow.rehearsal.twin import describing, reading
+from tideflow.rehearsal.twin.answering import body, cluster_of, pool_of, refuse_taken
+from tideflow.rehearsal.twin.paths import clusters
+from tideflow.rehearsal.twin.state import Pool
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from tideflow.rehearsal.twin.state import State
+
+PATH = f"{clusters.ONE}/node_pools"
+ONE = f"{PATH}/<pool_id>"
+
+
+def add(app: Flask, state: State) -> None:
+    """Answer for the pools of all clusters of the state."""
+
+    @app.get(PATH)
+    def listed_pools(cluster_id: str) -> Response:
+        with state.lock:
+            return jsonify(node_pools=describing.cluster(cluster_of(state, cluster_id))["node_pools"])
+
+    @app.post(PATH)
+    def created_pool(cluster_id: str) -> tuple[Response, int]:
+        pool = Pool(**reading.read(reading.Pool, body()).model_dump())
+        with state.lock:
+            cluster = cluster_of(state, cluster_id)
+            refuse_taken(pool.name, cluster.pools)
+            cluster.pools.append(pool)
+            state.save()
+            return jsonify(node_pool=describing.pool(pool, cluster.id)), 201
+
+    @app.get(ONE)
+    def one_pool(cluster_id: str, pool_id: str) -> Response:
+        with state.lock:
+            pool = pool_of(cluster_of(state, cluster_id), pool_id)
+            return jsonify(node_pool=describing.pool(pool, cluster_id))
+
+    @app.put(ONE)
+    def updated_pool(cluster_id: str, pool_id: str) -> tuple[Response, int]:
+        changes = reading.read(reading.PoolChange, body()).given()
+        with state.lock:
+            cluster = cluster_of(state, cluster_id)
+            pool = pool_of(cluster, pool_id)
+            refuse_taken(changes["name"], (other for other in cluster.pools if other is not pool))
+            pool.change(changes)
+            state.save()
+            return jsonify(node_pool=describing.pool(pool, cluster_id)), 202
+
+    @app.delete(ONE)
+    def deleted_pool(cluster_id: str, pool_id: str) -> tuple[str, int]:
+        with state.lock:
+            cluster = cluster_of(state, cluster_id)
+            cluster.pools.remove(pool_of(cluster, pool_id))
+            state.save()
+        return "", 204
