@@ -38,6 +38,11 @@ def install(cluster: Kubernetes, slug: str) -> None:
     cluster.apply(f"{namespace}/secrets/sh.helm.release.v1.{slug}.v1", _release(slug), field_manager=_MANAGER)
 
 
+def roll_back(cluster: Kubernetes, slug: str) -> None:
+    """Leave what an installation leaves that did not get ready in time: the namespace, and nothing in it."""
+    cluster.apply(f"/api/v1/namespaces/{slug}", _object("v1", "Namespace", slug), field_manager=_MANAGER)
+
+
 def _object(api_version: str, kind: str, name: str, namespace: str = "", **fields: Any) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name}
     if namespace:

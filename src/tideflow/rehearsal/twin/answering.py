@@ -23,6 +23,7 @@ _IDENTITIES = {
     404: "not_found",
     405: "method_not_allowed",
     422: "unprocessable_entity",
+    429: "too_many_requests",
 }
 
 
@@ -77,6 +78,16 @@ def pool_of(cluster: Cluster, pool_id: str) -> Pool:
     if found is None:
         raise NotFoundError
     return found
+
+
+def refuse_beyond(limit: int, state: State, *, more: int) -> None:
+    """Raise ``InvalidError`` if so many more droplets are too many; a pool counts as large as it may get."""
+    used = sum(pool.most for cluster in state for pool in cluster.pools)
+    if more > 0 and used + more > limit:
+        raise InvalidError(
+            f"validation error: {more} additional nodes, but the droplet limit of {limit} leaves "
+            f"{max(0, limit - used)}"
+        )
 
 
 def refuse_taken(name: str, others: Iterable[Cluster | Pool]) -> None:

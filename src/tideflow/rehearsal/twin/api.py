@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import secrets
-import time
 from typing import TYPE_CHECKING
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from tideflow.rehearsal.twin.answering import answer_errors, error
-from tideflow.rehearsal.twin.paths import access, clusters, offers, pools
+from tideflow.rehearsal.twin.limits import Limits
+from tideflow.rehearsal.twin.paths import access, clusters, faults, offers, pools
 
 if TYPE_CHECKING:
     from flask import Response
 
+    from tideflow.rehearsal.twin.faults import Switchboard
     from tideflow.rehearsal.twin.lifecycle import Lifecycle
+    from tideflow.rehearsal.twin.limits import Standing
     from tideflow.rehearsal.twin.state import State
 
 ACCOUNT = "rehearsal@tideflow.dev"
 """Whose account it is: an e-mail address, and the user in the audit log of clusters."""
-
-_LIMIT = 5000  # requests an hour; told in the headers as if each were the first, and not enforced
 
 
 def application(state: State, lifecycle: Lifecycle, token: str) -> Flask:
     """Return the API for whoever holds the token."""
     app = Flask("tideflow.rehearsal.twin")
     app.json.sort_keys = False  # type: ignore[attr-defined] # of the provider that Flask has by default
+    switchboard = lifecycle.switchboard
+    _limit(app, Limits(lifecycle.pace.speed), switchboard)
     _guard(app, token)
     answer_errors(app)
-    offers.add(app, state, ACCOUNT)
-    clusters.add(app, state)
-    pools.add(app, state)
+    faults.add(app, switchboard)
+    offers.add(app, state, switchboard, ACCOUNT)
+    clusters.add(app, state, switchboard)
+    pools.add(app, state, switchboard)
     access.add(app, state, lifecycle, ACCOUNT)
     return app
 
@@ -45,9 +48,25 @@ def _guard(app: Flask, token: str) -> None:
             return None
         return error(401, "Unable to authenticate you")
 
+
+def _limit(app: Flask, limits: Limits, switchboard: Switchboard) -> None:
+    """Refuse what is too much; the rehearsal's own paths are neither counted nor refused."""
+
+    @app.before_request
+    def count() -> Response | None:
+        if not request.path.startswith("/v2/"):
+            return None
+        allowed = switchboard.faults
+        g.standing = limits.count(per_hour=allowed.requests_per_hour, per_minute=allowed.requests_per_minute)
+        return None if g.standing.admitted else error(429, "API Rate limit exceeded.")
+
     @app.after_request
-    def limits(response: Response) -> Response:
-        response.headers["ratelimit-limit"] = str(_LIMIT)
-        response.headers["ratelimit-remaining"] = str(_LIMIT - 1)
-        response.headers["ratelimit-reset"] = str(int(time.time()) + 3600)
+    def tell(response: Response) -> Response:
+        standing: Standing | None = g.get("standing")
+        if standing is not None:
+            response.headers["ratelimit-limit"] = str(standing.limit)
+            response.headers["ratelimit-remaining"] = str(standing.remaining)
+            response.headers["ratelimit-reset"] = str(standing.reset)
+            if standing.retry_after is not None:
+                response.headers["retry-after"] = str(standing.retry_after)
         return response

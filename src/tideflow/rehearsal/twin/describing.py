@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from tideflow.rehearsal.twin.state import Cluster, Node, Pool
 
 
-def account(email: str) -> dict[str, Any]:
+def account(email: str, *, droplet_limit: int) -> dict[str, Any]:
     """Return the account."""
     return {
-        "droplet_limit": catalogue.DROPLET_LIMIT,
+        "droplet_limit": droplet_limit,
         "floating_ip_limit": 5,
         "email": email,
         "name": "A rehearsal",

@@ -16,6 +16,7 @@ from tideflow.clients.kubernetes import Kubernetes
 from tideflow.errors import TideflowError
 from tideflow.rehearsal import addons, clusters, nodes
 from tideflow.rehearsal.twin import catalogue
+from tideflow.rehearsal.twin.faults import Switchboard
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -36,13 +37,14 @@ _ADDON = 90.0
 
 
 class Lifecycle:
-    """Makes of each cluster in the state what the state says."""
+    """Makes of each cluster in the state what the state says, unless the ``switchboard`` has faults on."""
 
     def __init__(self, state: State, folder: Path, binaries: Path, pace: Pace) -> None:
+        self.pace = pace
+        self.switchboard = Switchboard()
         self._state = state
         self._folder = folder
         self._binaries = binaries
-        self._pace = pace
         self._workers = ThreadPoolExecutor(4)
         self._busy: dict[str, Future[None]] = {}
         self._retry_at: dict[str, float] = {}
@@ -83,31 +85,33 @@ class Lifecycle:
             self._retry_at[cluster.id] = time.time() + _AGAIN
 
     def _is_due(self, since: float, seconds: float) -> bool:
-        return time.time() >= since + seconds / self._pace.speed
+        return time.time() >= since + seconds / self.pace.speed
 
     def _start(self, cluster: Cluster) -> None:
         """Have the control plane run, and say so once a real one would."""
         plane = self.control_plane(cluster.id)
         if cluster.id not in self._started:
             clusters.start(
-                self._folder, cluster.id, twin=self.address, binaries=self._binaries, pace=self._pace
+                self._folder, cluster.id, twin=self.address, binaries=self._binaries, pace=self.pace
             )
             self._started.add(cluster.id)
         if cluster.endpoint != plane.endpoint or cluster.state == "provisioning":
             with self._state.lock:
                 cluster.endpoint, cluster.message = plane.endpoint, ""
                 if cluster.state == "provisioning" and self._is_due(cluster.created_at, _CLUSTER):
-                    cluster.state = "running"
+                    broken = self.switchboard.faults.breaks(cluster.name)
+                    cluster.state = "error" if broken else "running"
                 self._state.save()
 
     def _nodes(self, cluster: Cluster) -> None:
         """Have those nodes in the cluster whose droplets would be up by now."""
         with self._state.lock:
+            missing = self._missing(cluster)
             due = [
                 (pool, node)
                 for pool in cluster.pools
                 for node in pool.nodes
-                if self._is_due(node.created_at, _NODE)
+                if self._is_due(node.created_at, _NODE) and node.id not in missing
             ]
             new = [node for _, node in due if node.state == "provisioning"]
             known = {node.id for _, node in due}
@@ -138,12 +142,20 @@ class Lifecycle:
             self._state.save()
         self._synced[cluster.id] = known
 
+    def _missing(self, cluster: Cluster) -> set[str]:
+        """Return the ids of those nodes that never come."""
+        making = [node.id for pool in cluster.pools for node in pool.nodes if node.state == "provisioning"]
+        return set(making[max(0, len(making) - self.switchboard.faults.missing_nodes) :])
+
     def _addons(self, cluster: Cluster) -> None:
         """Install the 1-clicks whose time has come."""
         with self._state.lock:
             due = [slug for slug, asked_at in cluster.addons.items() if self._is_due(asked_at, _ADDON)]
         for slug in due:
-            addons.install(self._client(cluster), slug)
+            if slug in self.switchboard.faults.rolled_back:
+                addons.roll_back(self._client(cluster), slug)
+            else:
+                addons.install(self._client(cluster), slug)
             with self._state.lock:
                 cluster.addons.pop(slug, None)
                 self._state.save()

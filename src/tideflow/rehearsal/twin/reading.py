@@ -29,7 +29,7 @@ LabelValue = Annotated[str, Field(pattern=rf"^({_LABEL})?$")]
 
 # Where pydantic's words do not go on from the name of a field.
 _REFUSED: Final = "refused"
-_WORDS = {"missing": "is required", "model_type": "must be an object"}
+_WORDS = {"extra_forbidden": "is not known", "missing": "is required", "model_type": "must be an object"}
 _SUBJECT = re.compile(r"^(Dictionary|Input|List|String) ")
 
 
@@ -70,8 +70,8 @@ Size = Annotated[str, _one_of(catalogue.SIZES, "is not one of those that nodes c
 OneClick = Annotated[str, _one_of(catalogue.ONE_CLICKS, "is not a 1-click application")]
 
 
-class _Body(BaseModel):
-    """A body has the JSON types that the description says, and no others that could be converted."""
+class Body(BaseModel):
+    """What is said in JSON has the types that are stated, and no others that could be converted."""
 
     model_config = ConfigDict(strict=True)
 
@@ -80,7 +80,7 @@ class _Body(BaseModel):
         return {name: value for name, value in self.model_dump().items() if name in self.model_fields_set}
 
 
-class Taint(_Body):
+class Taint(Body):
     """What keeps pods off nodes."""
 
     key: LabelKey
@@ -88,7 +88,7 @@ class Taint(_Body):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
-class PoolChange(_Body):
+class PoolChange(Body):
     """What a node pool is to be; only what was given changes."""
 
     name: Name
@@ -113,14 +113,14 @@ class Pool(PoolChange):
     size: Size
 
 
-class Maintenance(_Body):
+class Maintenance(Body):
     """When DigitalOcean may work on a cluster, in UTC."""
 
     start_time: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "00:00"
     day: Literal["any", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "any"
 
 
-class ClusterChange(_Body):
+class ClusterChange(Body):
     """What a cluster is to be; only what was given changes."""
 
     name: Name
@@ -146,20 +146,20 @@ class Cluster(ClusterChange):
         return self
 
 
-class OneClicks(_Body):
+class OneClicks(Body):
     """Which 1-clicks are to be installed, and in which cluster."""
 
     addon_slugs: Annotated[list[OneClick], Field(min_length=1)]
     cluster_uuid: str
 
 
-class TokenReviewSpec(_Body):
+class TokenReviewSpec(Body):
     """Which token an API server asks about."""
 
     token: str = ""
 
 
-class TokenReview(_Body):
+class TokenReview(Body):
     """What an API server asks, in Kubernetes' own shape."""
 
     spec: TokenReviewSpec

@@ -9,6 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tideflow.errors import RehearsalError
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-class _Handler(WSGIRequestHandler):
+class Handler(WSGIRequestHandler):
     """Logs method, path and status; headers and query carry what is nobody's business."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:  # noqa: ARG002 - the base class gives it
+    @override
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
         self.log("info", "%s %s %s", self.command, self.path.partition("?")[0], code)
 
 
@@ -78,7 +80,7 @@ def serve(
         port,
         application(state, lifecycle, token or tokens.kept_or_new(folder)),
         threaded=True,
-        request_handler=_Handler,
+        request_handler=Handler,
         fd=listener.fileno(),  # of which it makes a copy
     )
     lifecycle.address = f"http://{HOST}:{port}"

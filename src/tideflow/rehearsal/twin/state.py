@@ -57,6 +57,11 @@ class Pool:
         """Have the nodes that a new pool begins with."""
         self._fill()
 
+    @property
+    def most(self) -> int:
+        """How many nodes it may get without anybody asking."""
+        return max(self.count, self.max_nodes if self.auto_scale else 0)
+
     def change(self, changes: Mapping[str, Any]) -> None:
         """Change fields, and have as many nodes as there are to be."""
         for name, value in changes.items():

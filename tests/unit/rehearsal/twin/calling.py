@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask.testing import FlaskClient
 from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
 from tests import description
+from werkzeug.serving import make_server
 
 from tideflow.rehearsal.pace import Pace
 from tideflow.rehearsal.twin.api import application
 from tideflow.rehearsal.twin.lifecycle import Lifecycle
+from tideflow.rehearsal.twin.server import Handler
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flask import Flask
     from werkzeug.test import TestResponse
 
@@ -33,15 +39,15 @@ class Client(FlaskClient):
     """Checks each call, where DigitalOcean's description is at hand."""
 
     calls: list[description.Call]
+    may_fail = False
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         """Make a call."""
         answer = super().open(*args, **kwargs)
         if description.FOLDER and answer.request.path.startswith("/v2/"):
             answer.request.environ["wsgi.input"].seek(0)  # the twin has read it
-            self.calls.append(
-                description.check(WerkzeugOpenAPIRequest(answer.request), WerkzeugOpenAPIResponse(answer))
-            )
+            request, response = WerkzeugOpenAPIRequest(answer.request), WerkzeugOpenAPIResponse(answer)
+            self.calls.append(description.check(request, response, may_fail=self.may_fail))
         return answer
 
 
@@ -61,6 +67,20 @@ def client(state: State, folder: Path) -> Any:
     made.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
     made.calls = []  # type: ignore[attr-defined] # Flask does not say of which class it is
     return made
+
+
+@contextmanager
+def listening(app: Flask) -> Iterator[str]:
+    """Yield the address at which an application is served."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Handler)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
 
 
 def create(api: Any, **changed: Any) -> Any:

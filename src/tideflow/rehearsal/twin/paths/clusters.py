@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 from flask import jsonify, request
 
 from tideflow.rehearsal.twin import describing, reading
-from tideflow.rehearsal.twin.answering import body, cluster_of, refuse_taken
+from tideflow.rehearsal.twin.answering import body, cluster_of, refuse_beyond, refuse_taken
 from tideflow.rehearsal.twin.reading import InvalidError
 from tideflow.rehearsal.twin.state import Cluster, Pool
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
+    from tideflow.rehearsal.twin.faults import Switchboard
     from tideflow.rehearsal.twin.state import State
 
 PATH = "/v2/kubernetes/clusters"
 ONE = f"{PATH}/<cluster_id>"
 
 
-def add(app: Flask, state: State) -> None:
+def add(app: Flask, state: State, switchboard: Switchboard) -> None:
     """Answer for all clusters of the state."""
 
     @app.get(PATH)
@@ -40,6 +41,8 @@ def add(app: Flask, state: State) -> None:
         pools = [Pool(**pool) for pool in asked.pop("node_pools")]
         with state.lock:
             refuse_taken(asked["name"], state)
+            limit = switchboard.faults.droplet_limit
+            refuse_beyond(limit, state, more=sum(pool.most for pool in pools))
             cluster = Cluster(pools=pools, **asked)
             state.clusters[cluster.id] = cluster
             state.save()

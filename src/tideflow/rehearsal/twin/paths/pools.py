@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import jsonify
 
 from tideflow.rehearsal.twin import describing, reading
-from tideflow.rehearsal.twin.answering import body, cluster_of, pool_of, refuse_taken
+from tideflow.rehearsal.twin.answering import body, cluster_of, pool_of, refuse_beyond, refuse_taken
 from tideflow.rehearsal.twin.paths import clusters
 from tideflow.rehearsal.twin.state import Pool
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
+    from tideflow.rehearsal.twin.faults import Switchboard
     from tideflow.rehearsal.twin.state import State
 
 PATH = f"{clusters.ONE}/node_pools"
 ONE = f"{PATH}/<pool_id>"
 
 
-def add(app: Flask, state: State) -> None:
+def add(app: Flask, state: State, switchboard: Switchboard) -> None:
     """Answer for the pools of all clusters of the state."""
 
     @app.get(PATH)
@@ -34,6 +36,7 @@ def add(app: Flask, state: State) -> None:
         with state.lock:
             cluster = cluster_of(state, cluster_id)
             refuse_taken(pool.name, cluster.pools)
+            refuse_beyond(switchboard.faults.droplet_limit, state, more=pool.most)
             cluster.pools.append(pool)
             state.save()
             return jsonify(node_pool=describing.pool(pool, cluster.id)), 201
@@ -51,6 +54,8 @@ def add(app: Flask, state: State) -> None:
             cluster = cluster_of(state, cluster_id)
             pool = pool_of(cluster, pool_id)
             refuse_taken(changes["name"], (other for other in cluster.pools if other is not pool))
+            more = replace(pool, **changes).most - pool.most
+            refuse_beyond(switchboard.faults.droplet_limit, state, more=more)
             pool.change(changes)
             state.save()
             return jsonify(node_pool=describing.pool(pool, cluster_id)), 202
