@@ -1,4 +1,4 @@
-"""Nodes: what a droplet of a size offers to pods once the system has taken its part."""
+"""Nodes: what a droplet of a size offers to pods once the system has taken its part, and how they leave."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _PATH = "/api/v1/nodes"
 _POOL = "doks.digitalocean.com/node-pool-id"
 _MANAGER = "digitalocean-cloud-controller-manager"
 _CONFLICT = 409
+_NOT_FOUND = 404
+_TOO_MANY_REQUESTS = 429
 _PODS = 110
 _GONE_CPU = 100  # thousandths of a CPU that are kept for the system
 
@@ -59,6 +61,45 @@ def sync(cluster: Kubernetes, nodes: Sequence[Node]) -> None:
     for name in live.keys() - wanted.keys():
         if _POOL in (live[name]["metadata"].get("labels") or {}):
             cluster.delete(f"{_PATH}/{name}")
+
+
+def drain(cluster: Kubernetes, name: str) -> int:
+    """Ask pods to leave a node, as budgets allow it, and return how many are still there.
+
+    What a DaemonSet has there stays, as it does with kubectl; what nobody would start elsewhere goes too.
+    """
+    try:
+        cluster.patch(f"{_PATH}/{name}", {"spec": {"unschedulable": True}}, query={"fieldManager": _MANAGER})
+    except KubernetesError as error:
+        if error.status == _NOT_FOUND:
+            return 0
+        raise
+    pods = cluster.get("/api/v1/pods", query={"fieldSelector": f"spec.nodeName={name}"})["items"]
+    going = [pod for pod in pods if not _stays(pod)]
+    for pod in going:
+        metadata = pod["metadata"]
+        if "deletionTimestamp" not in metadata:
+            _evict(cluster, metadata["namespace"], metadata["name"])
+    return len(going)
+
+
+def _stays(pod: Mapping[str, Any]) -> bool:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return any(owner["kind"] == "DaemonSet" for owner in owners)
+
+
+def _evict(cluster: Kubernetes, namespace: str, name: str) -> None:
+    """Ask one pod to leave; a budget may not allow it yet."""
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": namespace},
+    }
+    try:
+        cluster.post(f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", eviction)
+    except KubernetesError as error:
+        if error.status not in {_NOT_FOUND, _CONFLICT, _TOO_MANY_REQUESTS}:
+            raise
 
 
 def _manifest(node: Node) -> dict[str, Any]:

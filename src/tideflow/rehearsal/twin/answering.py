@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flask import Flask, Response
 
-    from tideflow.rehearsal.twin.state import Cluster, Pool, State
+    from tideflow.rehearsal.twin.state import Cluster, Node, Pool, State
 
 _IDENTITIES = {
     400: "bad_request",
@@ -80,9 +80,17 @@ def pool_of(cluster: Cluster, pool_id: str) -> Pool:
     return found
 
 
+def node_of(pool: Pool, node_id: str) -> Node:
+    """Return one of a pool's nodes, or raise ``NotFoundError``."""
+    found = next((node for node in pool.nodes if node.id == node_id), None)
+    if found is None:
+        raise NotFoundError
+    return found
+
+
 def refuse_beyond(limit: int, state: State, *, more: int) -> None:
     """Raise ``InvalidError`` if so many more droplets are too many; a pool counts as large as it may get."""
-    used = sum(pool.most for cluster in state for pool in cluster.pools)
+    used = sum(pool.most() for cluster in state for pool in cluster.pools)
     if more > 0 and used + more > limit:
         raise InvalidError(
             f"validation error: {more} additional nodes, but the droplet limit of {limit} leaves "

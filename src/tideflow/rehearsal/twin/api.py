@@ -9,7 +9,7 @@ from flask import Flask, g, request
 
 from tideflow.rehearsal.twin.answering import answer_errors, error
 from tideflow.rehearsal.twin.limits import Limits
-from tideflow.rehearsal.twin.paths import access, clusters, faults, offers, pools
+from tideflow.rehearsal.twin.paths import access, clusters, faults, nodes, offers, pools, upgrades
 
 if TYPE_CHECKING:
     from flask import Response
@@ -35,6 +35,8 @@ def application(state: State, lifecycle: Lifecycle, token: str) -> Flask:
     offers.add(app, state, switchboard, ACCOUNT)
     clusters.add(app, state, switchboard)
     pools.add(app, state, switchboard)
+    nodes.add(app, state)
+    upgrades.add(app, state)
     access.add(app, state, lifecycle, ACCOUNT)
     return app
 

@@ -57,6 +57,20 @@ ONE_CLICKS = ("ingress-nginx", "metrics-server")
 DROPLET_LIMIT = 25
 
 
+def upgrades(slug: str) -> list[str]:
+    """Return the versions that a cluster of one can be upgraded to: newer ones, of its minor or the next."""
+
+    def number(version: str) -> list[int]:
+        return [int(part) for part in version.partition("-")[0].split(".")]
+
+    major, minor, _ = number(slug)
+    return [
+        offer
+        for offer in VERSIONS
+        if number(offer) > number(slug) and number(offer)[:2] in ([major, minor], [major, minor + 1])
+    ]
+
+
 def version(asked: str) -> str | None:
     """Return the slug for a slug, a version, a minor, or ``latest``; None if there is none."""
     if asked == "latest":

@@ -9,7 +9,7 @@ from tideflow.rehearsal.components import POD_SUBNET, SERVICE_SUBNET
 from tideflow.rehearsal.twin import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tideflow.rehearsal.twin.state import Cluster, Node, Pool
 
@@ -29,14 +29,23 @@ def account(email: str, *, droplet_limit: int) -> dict[str, Any]:
     }
 
 
+def versions(slugs: Iterable[str]) -> list[dict[str, Any]]:
+    """Return versions of Kubernetes."""
+    return [
+        {
+            "slug": slug,
+            "kubernetes_version": catalogue.VERSIONS[slug],
+            "supported_features": ["token-authentication"],
+        }
+        for slug in slugs
+    ]
+
+
 def options() -> dict[str, Any]:
     """Return what clusters can be made of."""
     return {
         "regions": [{"name": name, "slug": slug} for slug, name in catalogue.REGIONS.items()],
-        "versions": [
-            {"slug": slug, "kubernetes_version": version, "supported_features": ["token-authentication"]}
-            for slug, version in catalogue.VERSIONS.items()
-        ],
+        "versions": versions(catalogue.VERSIONS),
         "sizes": [{"name": size.name, "slug": size.slug} for size in catalogue.SIZES.values()],
     }
 
@@ -51,7 +60,7 @@ def cluster(found: Cluster) -> dict[str, Any]:
         "cluster_subnet": POD_SUBNET,
         "service_subnet": SERVICE_SUBNET,
         "vpc_uuid": found.vpc_uuid,
-        "ipv4": "127.0.0.1" if found.state == "running" else "",
+        "ipv4": "127.0.0.1" if found.serves else "",
         "tags": _tags(["k8s", f"k8s:{found.id}"], found.tags),
         "node_pools": [pool(each, found.id) for each in found.pools],
         "maintenance_policy": {
@@ -69,7 +78,7 @@ def cluster(found: Cluster) -> dict[str, Any]:
         "created_at": _time(found.created_at),
         "updated_at": _time(found.updated_at),
     }
-    if found.state == "running":
+    if found.serves:
         described["endpoint"] = found.endpoint
     return described
 
@@ -101,9 +110,9 @@ def _node(found: Node) -> dict[str, Any]:
         "id": found.id,
         "name": found.name,
         "status": {"state": found.state},
-        "droplet_id": str(int(found.id[:8], 16)),
+        "droplet_id": str(found.droplet_id),
         "created_at": _time(found.created_at),
-        "updated_at": _time(found.created_at),
+        "updated_at": _time(found.updated_at),
     }
 
 

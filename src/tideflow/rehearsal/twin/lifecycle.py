@@ -34,6 +34,9 @@ _AGAIN = 3.0  # seconds until something that failed is tried again
 _CLUSTER = 300.0
 _NODE = 120.0
 _ADDON = 90.0
+_UPGRADE = 600.0
+_DELETION = 60.0
+_DRAIN = 1800.0  # how long pods may stay that a budget keeps
 
 
 class Lifecycle:
@@ -76,8 +79,11 @@ class Lifecycle:
                 self._delete(cluster)
             else:
                 self._start(cluster)
-                self._nodes(cluster)
-                self._addons(cluster)
+                if cluster.state != "error":
+                    self._drain(cluster)
+                    self._nodes(cluster)
+                    self._addons(cluster)
+                    self._upgrade(cluster)
         except TideflowError as error:
             _LOG.warning("%s: %s", cluster.name, error)
             with self._state.lock:
@@ -100,23 +106,23 @@ class Lifecycle:
                 cluster.endpoint, cluster.message = plane.endpoint, ""
                 if cluster.state == "provisioning" and self._is_due(cluster.created_at, _CLUSTER):
                     broken = self.switchboard.faults.breaks(cluster.name)
-                    cluster.state = "error" if broken else "running"
+                    cluster.become("error" if broken else "running")
                 self._state.save()
 
     def _nodes(self, cluster: Cluster) -> None:
         """Have those nodes in the cluster whose droplets would be up by now."""
         with self._state.lock:
             missing = self._missing(cluster)
+            gone = {node.id for pool in cluster.pools for node in pool.nodes if node.state == "deleting"}
             due = [
                 (pool, node)
                 for pool in cluster.pools
                 for node in pool.nodes
-                if self._is_due(node.created_at, _NODE) and node.id not in missing
+                if self._is_due(node.created_at, _NODE) and node.id not in missing | gone
             ]
             new = [node for _, node in due if node.state == "provisioning"]
             known = {node.id for _, node in due}
-        live = self._synced.get(cluster.id)
-        if not new and live == known:
+        if not new and not gone and self._synced.get(cluster.id) == known:
             return
         wanted = []
         for pool, node in due:
@@ -138,9 +144,22 @@ class Lifecycle:
         nodes.sync(self._client(cluster), wanted)
         with self._state.lock:
             for node in new:
-                node.state = "running"
+                node.become("running")
+            for pool in cluster.pools:
+                pool.nodes = [node for node in pool.nodes if node.id not in gone]
             self._state.save()
         self._synced[cluster.id] = known
+
+    def _drain(self, cluster: Cluster) -> None:
+        """Have the pods of nodes that leave go elsewhere."""
+        with self._state.lock:
+            leaving = [node for pool in cluster.pools for node in pool.nodes if node.state == "draining"]
+        for node in leaving:
+            if nodes.drain(self._client(cluster), node.name) and not self._is_due(node.updated_at, _DRAIN):
+                continue
+            with self._state.lock:
+                node.become("deleting")
+                self._state.save()
 
     def _missing(self, cluster: Cluster) -> set[str]:
         """Return the ids of those nodes that never come."""
@@ -160,7 +179,17 @@ class Lifecycle:
                 cluster.addons.pop(slug, None)
                 self._state.save()
 
+    def _upgrade(self, cluster: Cluster) -> None:
+        """Say that an upgrade is done once it would be; the control plane stays as it is."""
+        with self._state.lock:
+            if cluster.state == "upgrading" and self._is_due(cluster.changed_at, _UPGRADE):
+                cluster.change({"version": cluster.next_version, "next_version": ""})
+                cluster.become("running")
+                self._state.save()
+
     def _delete(self, cluster: Cluster) -> None:
+        if not self._is_due(cluster.changed_at, _DELETION):
+            return
         self.control_plane(cluster.id).delete()
         with self._state.lock:
             self._state.clusters.pop(cluster.id, None)

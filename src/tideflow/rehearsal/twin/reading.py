@@ -153,6 +153,18 @@ class OneClicks(Body):
     cluster_uuid: str
 
 
+class Upgrade(Body):
+    """To which of DigitalOcean's versions a cluster is to be upgraded."""
+
+    version: str
+
+
+class Recycling(Body):
+    """Which nodes of a pool are to be replaced, by their ids."""
+
+    nodes: list[str] = []
+
+
 class TokenReviewSpec(Body):
     """Which token an API server asks about."""
 
@@ -170,6 +182,13 @@ class Page(BaseModel):
 
     page: Annotated[int, Field(ge=1)] = 1
     per_page: Annotated[int, Field(ge=1, le=200)] = 20
+
+
+class NodeDeletion(BaseModel):
+    """Whether pods may stay until the end, and whether another node is to come."""
+
+    skip_drain: Annotated[int, Field(ge=0, le=1)] = 0
+    replace: Annotated[int, Field(ge=0, le=1)] = 0
 
 
 class Offers(BaseModel):

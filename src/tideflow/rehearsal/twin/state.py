@@ -29,12 +29,27 @@ def _id() -> str:
 
 @dataclass
 class Node:
-    """A node of a pool; times are seconds since the epoch."""
+    """A node of a pool; times are seconds since the epoch, ``updated_at`` that of its ``state``."""
 
     name: str
     id: str = field(default_factory=_id)
     created_at: float = field(default_factory=time.time)
+    updated_at: float = field(default_factory=time.time)
     state: str = "provisioning"
+
+    @property
+    def droplet_id(self) -> int:
+        """The number of its droplet."""
+        return int(self.id[:8], 16)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is on its way out, and no longer counts."""
+        return self.state in {"draining", "deleting"}
+
+    def become(self, state: str) -> None:
+        """Have another state from now on."""
+        self.state, self.updated_at = state, time.time()
 
 
 @dataclass
@@ -57,10 +72,10 @@ class Pool:
         """Have the nodes that a new pool begins with."""
         self._fill()
 
-    @property
-    def most(self) -> int:
-        """How many nodes it may get without anybody asking."""
-        return max(self.count, self.max_nodes if self.auto_scale else 0)
+    def most(self, **changes: Any) -> int:
+        """Return how many nodes it may get without anybody asking, as it is or with changes."""
+        fields: dict[str, Any] = vars(self) | changes
+        return max(int(fields["count"]), int(fields["max_nodes"]) if fields["auto_scale"] else 0)
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Change fields, and have as many nodes as there are to be."""
@@ -68,18 +83,36 @@ class Pool:
             setattr(self, name, value)
         self._fill()
 
+    def delete(self, node: Node, *, drain: bool, replace: bool) -> None:
+        """Let a node go that does not leave yet, and have another one in its place or one less."""
+        _let_go(self, node, drain=drain)
+        if not replace:
+            self.count -= 1
+        self._fill()
+
     def _fill(self) -> None:
         """Make the nodes that are missing, or let the newest go."""
-        while len(self.nodes) < self.count:
+        staying = [node for node in self.nodes if not node.leaves]
+        for _ in range(self.count - len(staying)):
             # As DigitalOcean names them: the pool, and five letters and digits.
-            name = f"{self.name}-{secrets.token_hex(3)[:5]}"
-            self.nodes.append(Node(name))
-        del self.nodes[self.count :]
+            self.nodes.append(Node(f"{self.name}-{secrets.token_hex(3)[:5]}"))
+        for node in staying[self.count :]:
+            _let_go(self, node, drain=True)
+
+
+def _let_go(pool: Pool, node: Node, *, drain: bool) -> None:
+    if node.state == "provisioning":
+        pool.nodes.remove(node)
+    else:
+        node.become("draining" if drain else "deleting")
 
 
 @dataclass
 class Cluster:
-    """A cluster; ``tokens`` are when each token expires, by the token's digest."""
+    """A cluster; ``tokens`` are when each token expires, by the token's digest.
+
+    ``changed_at`` is when it got its ``state``. While it is upgraded, ``next_version`` is what to.
+    """
 
     name: str
     region: str
@@ -94,6 +127,8 @@ class Cluster:
     maintenance_policy: dict[str, str] | None = None
     vpc_uuid: str = ""
     state: str = "provisioning"
+    changed_at: float = field(default_factory=time.time)
+    next_version: str = ""
     message: str = ""
     endpoint: str = ""
     pools: list[Pool] = field(default_factory=list)
@@ -105,6 +140,15 @@ class Cluster:
         for name, value in changes.items():
             setattr(self, name, value)
         self.updated_at = time.time()
+
+    def become(self, state: str) -> None:
+        """Have another state from now on."""
+        self.state, self.changed_at = state, time.time()
+
+    @property
+    def serves(self) -> bool:
+        """Whether its API server is there for its users."""
+        return self.state in {"running", "upgrading"}
 
     def mint(self, seconds: int) -> tuple[str, float]:
         """Return a new token for the cluster, and when it expires."""

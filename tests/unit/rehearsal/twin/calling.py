@@ -61,7 +61,15 @@ def client(state: State, folder: Path) -> Any:
 
     Any, since Flask says of each answer that it may have no JSON.
     """
-    app = served(state, folder)
+    return _client(served(state, folder))
+
+
+def listened_to(lifecycle: Lifecycle, state: State) -> Any:
+    """Return a client of a twin that has this lifecycle."""
+    return _client(application(state, lifecycle, TOKEN))
+
+
+def _client(app: Flask) -> Any:
     app.test_client_class = Client
     made = app.test_client()
     made.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"

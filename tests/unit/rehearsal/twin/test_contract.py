@@ -35,7 +35,7 @@ def _unnamed(path: str) -> str:
 @description.needed
 def test_each_operation_of_the_twin_is_one_of_the_api(operations: dict[tuple[str, str], str]) -> None:
     """It has made up none."""
-    assert len(operations) == 16
+    assert len(operations) == 20
     assert "not described" not in operations.values()
 
 
@@ -78,7 +78,17 @@ def test_each_operation_succeeds_as_described(
     changed = api.put(f"{pools}/{made['id']}", json=change).json["node_pool"]
     assert changed.items() >= (change | {"labels": {}, "taints": [taint]}).items()
     assert api.get(f"{pools}/{made['id']}").json["node_pool"] == changed
+    node = f"{pools}/{made['id']}/nodes/{changed['nodes'][0]['id']}"
+    assert api.delete(f"{node}?skip_drain=1&replace=0").status_code == 202
+    assert api.post(f"{pools}/{made['id']}/recycle", json={"nodes": []}).status_code == 202
     assert api.delete(f"{pools}/{made['id']}").status_code == 204
+    older = create(api, name="older", version="1.33").json["kubernetes_cluster"]
+    for known, count in ((path, 0), (f"{CLUSTERS}/{older['id']}", 1)):
+        found = api.get(f"{known}/upgrades").json["available_upgrade_versions"]
+        assert len(found or ()) == count
+    state.clusters[older["id"]].become("running")
+    order = {"version": found[0]["slug"]}
+    assert api.post(f"{CLUSTERS}/{older['id']}/upgrade", json=order).status_code == 202
     assert api.delete(path).status_code == 204
     assert {call.operation for call in api.calls if call.status < 400} == set(operations.values())
 
@@ -96,9 +106,9 @@ def test_each_operation_wants_a_token(api: Any, operations: dict[tuple[str, str]
 def test_unknown_clusters_and_pools_are_not_found(api: Any, operations: dict[tuple[str, str], str]) -> None:
     """By each operation on one."""
     cluster = create(api).json["kubernetes_cluster"]
-    body = {"name": "ml", "size": "s-2vcpu-4gb", "count": 1}
+    body = {"name": "ml", "size": "s-2vcpu-4gb", "count": 1, "version": "1.34.1-do.2"}
     for method, path in operations:
-        unknown = path.replace("<pool_id>", str(uuid.uuid4()))
+        unknown = re.sub("<(pool|node)_id>", str(uuid.uuid4()), path)
         for cluster_id in {cluster["id"] if unknown != path else str(uuid.uuid4()), str(uuid.uuid4())}:
             if "<cluster_id>" in path:
                 answer = api.open(unknown.replace("<cluster_id>", cluster_id), method=method, json=body)

@@ -33,7 +33,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle, user: str) -> None:
         seconds = reading.read(reading.Access, request.args.to_dict()).expiry_seconds or _WEEK
         with state.lock:
             cluster = cluster_of(state, cluster_id)
-            if not cluster.endpoint:
+            if not cluster.serves:
                 raise NotFoundError
             token, expires = cluster.mint(seconds)
             state.save()

@@ -40,9 +40,9 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
         asked = reading.read(reading.Cluster, body()).model_dump()
         pools = [Pool(**pool) for pool in asked.pop("node_pools")]
         with state.lock:
-            refuse_taken(asked["name"], state)
+            refuse_taken(asked["name"], (other for other in state if other.state != "deleting"))
             limit = switchboard.faults.droplet_limit
-            refuse_beyond(limit, state, more=sum(pool.most for pool in pools))
+            refuse_beyond(limit, state, more=sum(pool.most() for pool in pools))
             cluster = Cluster(pools=pools, **asked)
             state.clusters[cluster.id] = cluster
             state.save()
@@ -68,6 +68,6 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
     @app.delete(ONE)
     def deleted(cluster_id: str) -> tuple[str, int]:
         with state.lock:
-            cluster_of(state, cluster_id).state = "deleting"
+            cluster_of(state, cluster_id).become("deleting")
             state.save()
         return "", 204

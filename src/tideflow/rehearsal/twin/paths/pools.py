@@ -1,8 +1,7 @@
-"""Node pools of clusters, and their nodes."""
+"""Node pools of clusters."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flask import jsonify
@@ -36,7 +35,7 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
         with state.lock:
             cluster = cluster_of(state, cluster_id)
             refuse_taken(pool.name, cluster.pools)
-            refuse_beyond(switchboard.faults.droplet_limit, state, more=pool.most)
+            refuse_beyond(switchboard.faults.droplet_limit, state, more=pool.most())
             cluster.pools.append(pool)
             state.save()
             return jsonify(node_pool=describing.pool(pool, cluster.id)), 201
@@ -54,7 +53,7 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
             cluster = cluster_of(state, cluster_id)
             pool = pool_of(cluster, pool_id)
             refuse_taken(changes["name"], (other for other in cluster.pools if other is not pool))
-            more = replace(pool, **changes).most - pool.most
+            more = pool.most(**changes) - pool.most()
             refuse_beyond(switchboard.faults.droplet_limit, state, more=more)
             pool.change(changes)
             state.save()

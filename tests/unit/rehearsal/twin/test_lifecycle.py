@@ -1,0 +1,229 @@
+"""What becomes of clusters and nodes over time; that they are real is shown elsewhere."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.rehearsal.twin.calling import CLUSTERS, TOKEN, create, listened_to
+
+from tideflow.rehearsal import clusters, nodes
+from tideflow.rehearsal.control_plane import ControlPlane
+from tideflow.rehearsal.pace import Pace
+from tideflow.rehearsal.twin.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tideflow.rehearsal.twin.state import State
+
+
+class World:
+    """A twin whose control planes are none; time passes when it is told to."""
+
+    def __init__(self, state: State, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state = state
+        self.lifecycle = Lifecycle(state, folder, Path("/nonexistent"), Pace(speed=1.0))
+        self.api = listened_to(self.lifecycle, state)
+        self.there: set[str] = set()
+        self.pods: dict[str, int] = {}
+        self._passed = 0.0
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + self._passed)
+        monkeypatch.setattr(clusters, "start", lambda *_, **__: None)
+        monkeypatch.setattr(ControlPlane, "endpoint", "https://127.0.0.1:6443")
+        monkeypatch.setattr(ControlPlane, "delete", lambda _: None)
+        monkeypatch.setattr(Lifecycle, "_client", lambda *_: None)
+        monkeypatch.setattr(nodes, "sync", self._sync)
+        monkeypatch.setattr(nodes, "drain", lambda _, name: self.pods.get(name, 0))
+
+    def _sync(self, _: Any, wanted: Sequence[nodes.Node]) -> None:
+        self.there = {node.name for node in wanted}
+
+    def later(self, seconds: float) -> None:
+        """Let time pass, and have what is due done."""
+        self._passed += seconds
+        for _ in range(2):
+            for cluster in self.state:
+                self.lifecycle._advance(cluster)
+
+    def switch(self, **faults: Any) -> None:
+        """Have these faults."""
+        assert self.api.put("/rehearsal/faults", json=faults).status_code == 200
+
+    def running(self, **changed: Any) -> Any:
+        """Return a cluster that has come to run."""
+        made = create(self.api, **changed).json["kubernetes_cluster"]
+        self.later(300)
+        return self.cluster(made["id"])
+
+    def cluster(self, cluster_id: str) -> Any:
+        """Return a cluster as it is now."""
+        return self.api.get(f"{CLUSTERS}/{cluster_id}").json["kubernetes_cluster"]
+
+
+@pytest.fixture
+def world(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Return a twin without control planes."""
+    return World(state, tmp_path, monkeypatch)
+
+
+def names(cluster: Any, *states: str) -> list[str]:
+    """Return the names of a cluster's nodes in one of the states."""
+    found = [node for pool in cluster["node_pools"] for node in pool["nodes"]]
+    return [node["name"] for node in found if node["status"]["state"] in states]
+
+
+def test_a_cluster_comes_to_run(world: World) -> None:
+    """Nodes after two minutes, all of it after five; it is reached from then on, and not before."""
+    cluster_id = create(world.api).json["kubernetes_cluster"]["id"]
+    world.later(119)
+    assert names(world.cluster(cluster_id), "running") == []
+    world.later(1)
+    assert set(names(world.cluster(cluster_id), "running")) == world.there
+    assert len(world.there) == 3
+    assert world.cluster(cluster_id)["status"]["state"] == "provisioning"
+    assert world.api.get(f"{CLUSTERS}/{cluster_id}/credentials").status_code == 404
+    world.later(180)
+    found = world.cluster(cluster_id)
+    assert (found["status"]["state"], found["endpoint"]) == ("running", "https://127.0.0.1:6443")
+
+
+def test_a_cluster_may_end_in_error(world: World) -> None:
+    """It has no nodes and no access, stays so, and can be deleted; others run."""
+    world.switch(broken_clusters=["m*"])
+    broken = world.running()
+    world.switch()
+    world.later(3600)
+    broken = world.cluster(broken["id"])
+    assert broken["status"]["state"] == "error"
+    assert "endpoint" not in broken
+    assert world.api.get(f"{CLUSTERS}/{broken['id']}/kubeconfig").status_code == 404
+    assert world.running(name="other")["status"]["state"] == "running"
+    assert world.api.delete(f"{CLUSTERS}/{broken['id']}").status_code == 204
+
+
+def test_nodes_may_never_come(world: World) -> None:
+    """The newest of those that are being made; they come when the fault is over."""
+    world.switch(missing_nodes=1)
+    cluster = world.running()
+    late = cluster["node_pools"][0]["nodes"][-1]["name"]
+    assert names(cluster, "provisioning") == [late]
+    world.later(3600)
+    assert late not in world.there
+    world.switch()
+    world.later(1)
+    assert late in world.there
+    assert names(world.cluster(cluster["id"]), "provisioning") == []
+
+
+def test_fewer_nodes_are_drained_first(world: World) -> None:
+    """The newest leave when their pods have left; meanwhile they are there, draining, and do not count."""
+    cluster = world.running()
+    first, second, third = names(cluster, "running")
+    pool = f"{CLUSTERS}/{cluster['id']}/node_pools/{cluster['node_pools'][0]['id']}"
+    world.pods[third] = 1
+    answer = world.api.put(pool, json={"name": "pool", "count": 1}).json["node_pool"]
+    assert (answer["count"], names({"node_pools": [answer]}, "draining")) == (1, [second, third])
+    world.later(10)
+    assert names(world.cluster(cluster["id"]), "draining") == [third]
+    assert world.there == {first, third}
+    world.pods.clear()
+    world.later(1)
+    found = world.cluster(cluster["id"])["node_pools"][0]
+    assert [node["name"] for node in found["nodes"]] == [first]
+    assert world.there == {first}
+
+
+def test_pods_cannot_keep_a_node_for_ever(world: World) -> None:
+    """After half an hour it goes with them."""
+    cluster = world.running()
+    leaving = names(cluster, "running")[-1]
+    world.pods[leaving] = 1
+    pool = f"{CLUSTERS}/{cluster['id']}/node_pools/{cluster['node_pools'][0]['id']}"
+    world.api.put(pool, json={"name": "pool", "count": 2})
+    world.later(1799)
+    assert leaving in world.there
+    world.later(1)
+    assert leaving not in world.there
+
+
+@pytest.mark.parametrize("skip_drain", [0, 1])
+@pytest.mark.parametrize("replace", [0, 1])
+def test_a_node_is_chosen(world: World, skip_drain: int, replace: int) -> None:
+    """By its id; it is drained unless that is skipped, and another one comes if it is to be replaced."""
+    cluster = world.running()
+    chosen = cluster["node_pools"][0]["nodes"][0]
+    path = f"{CLUSTERS}/{cluster['id']}/node_pools/{cluster['node_pools'][0]['id']}/nodes/{chosen['id']}"
+    world.pods[chosen["name"]] = 1
+    for _ in range(2):  # who asks again deletes no other
+        answer = world.api.delete(f"{path}?skip_drain={skip_drain}&replace={replace}")
+        assert (answer.status_code, answer.data) == (202, b"")
+    pool = world.cluster(cluster["id"])["node_pools"][0]
+    assert (pool["count"], len(pool["nodes"])) == (2 + replace, 3 + replace)
+    world.later(1)
+    assert (chosen["name"] in world.there) is (not skip_drain)
+    world.pods.clear()
+    world.later(120)
+    kept = names(world.cluster(cluster["id"]), "running")
+    assert chosen["name"] not in kept
+    assert set(kept) == world.there
+    assert len(kept) == 2 + replace
+    assert world.api.delete(path).status_code == 404
+
+
+def test_nodes_are_recycled(world: World) -> None:
+    """Those that are named are drained, and replaced."""
+    cluster = world.running()
+    pool = cluster["node_pools"][0]
+    old = [node["id"] for node in pool["nodes"][:2]]
+    path = f"{CLUSTERS}/{cluster['id']}/node_pools/{pool['id']}/recycle"
+    assert world.api.post(path, json={"nodes": ["unknown"]}).status_code == 404
+    assert world.api.post(path, json={"nodes": old}).status_code == 202
+    world.later(120)
+    found = world.cluster(cluster["id"])["node_pools"][0]
+    assert found["count"] == len(found["nodes"]) == 3
+    assert not {node["id"] for node in found["nodes"]} & set(old)
+
+
+def test_a_pool_keeps_a_node(world: World) -> None:
+    """The last one cannot be deleted, but replaced."""
+    cluster = world.running(node_pools=[{"name": "pool", "size": "s-2vcpu-4gb", "count": 1}])
+    pool = cluster["node_pools"][0]
+    path = f"{CLUSTERS}/{cluster['id']}/node_pools/{pool['id']}/nodes/{pool['nodes'][0]['id']}"
+    assert world.api.delete(path).status_code == 422
+    assert world.api.delete(f"{path}?replace=1").status_code == 202
+    assert world.api.delete(f"{path}?replace=2").status_code == 422
+
+
+def test_a_cluster_is_upgraded(world: World) -> None:
+    """To a newer patch or the next minor, over ten minutes in which it can be reached."""
+    cluster = world.running(version="1.32")
+    path = f"{CLUSTERS}/{cluster['id']}"
+    offered = world.api.get(f"{path}/upgrades").json["available_upgrade_versions"]
+    assert [version["kubernetes_version"] for version in offered] == ["1.33.6"]
+    for wrong in ("1.34.1-do.2", cluster["version"], "1.33"):
+        assert world.api.post(f"{path}/upgrade", json={"version": wrong}).status_code == 422
+    order = {"version": offered[0]["slug"]}
+    assert world.api.post(f"{path}/upgrade", json=order).status_code == 202
+    assert world.api.post(f"{path}/upgrade", json=order).status_code == 422  # one after the other
+    world.later(599)
+    found = world.cluster(cluster["id"])
+    assert (found["status"]["state"], found["version"]) == ("upgrading", cluster["version"])
+    assert found["endpoint"]
+    world.later(1)
+    found = world.cluster(cluster["id"])
+    assert (found["status"]["state"], found["version"]) == ("running", offered[0]["slug"])
+
+
+def test_what_is_deleted_takes_a_while(world: World) -> None:
+    """It cannot be seen any more, and its name can be had again at once."""
+    cluster = world.running()
+    assert world.api.delete(f"{CLUSTERS}/{cluster['id']}").status_code == 204
+    world.later(59)
+    assert cluster["id"] in world.state.clusters
+    assert world.running()["status"]["state"] == "running"
+    assert cluster["id"] not in world.state.clusters
+    assert TOKEN not in Path(world.state._file).read_text()
