@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from jsonschema_path import SchemaPath
 from openapi_core import Config, OpenAPI
 from openapi_core.exceptions import OpenAPIError
 from openapi_core.templating.paths.exceptions import PathError
@@ -24,7 +25,6 @@ from openapi_core.templating.paths.finders import APICallPathFinder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jsonschema_path import SchemaPath
     from openapi_core.protocols import Request, Response
 
 FOLDER = os.environ.get("TIDEFLOW_TEST_DIGITALOCEAN", "")
@@ -41,6 +41,9 @@ NOT_MODELLED = {
     # Parts of DigitalOcean that have no twin.
     "amd_gpu_device_metrics_exporter_plugin",
     "amd_gpu_device_plugin",
+    "cookie_name",
+    "cookie_ttl_seconds",
+    "glb_settings",
     "cluster_autoscaler_configuration",
     "control_plane_firewall",
     "coredns_autoscaler",
@@ -131,7 +134,25 @@ def _description() -> OpenAPI:
     del root["servers"]  # a twin is elsewhere
     # The description itself is not valid: it has references in the place of operations.
     config = Config(spec_validator_cls=None, response_properties_default_policy="required")
-    return OpenAPI.from_dict(root, config, base_uri=file.as_uri())
+    spec = SchemaPath.from_dict(root, base_uri=file.as_uri(), handlers={"file": _read})
+    return OpenAPI(spec, config)
+
+
+def _read(uri: str) -> Any:
+    """Return what a file of the description says, without its references in the place of ``properties``."""
+    file = Path(uri.removeprefix("file://"))
+    return _mended(yaml.safe_load(file.read_text(encoding="utf-8")), file)
+
+
+def _mended(value: Any, file: Path) -> Any:
+    if isinstance(value, list):
+        return [_mended(item, file) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(reference := (value.get("properties") or {}).get("$ref"), str):
+        other, _, name = reference.partition("#/")
+        value = value | {"properties": _read((file.parent / other).as_uri())[name]}
+    return {key: _mended(item, file) for key, item in value.items()}
 
 
 def _operation(request: Request) -> SchemaPath:

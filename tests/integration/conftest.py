@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.engine_runs import apply
 from tests.integration.happening import certificate, definitions, issuer, now
 from tests.integration.planes import Plane
 from tests.integration.processes import Processes
+from tests.integration.twins import TOKEN, Twin, checked, pydo_client
 from tests.unit.engine.objects import deployment, namespace
 
+from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -125,3 +127,31 @@ def processes(plane: Plane, cluster: Kubernetes) -> Iterator[Processes]:
     assert cluster.host
     with Processes(plane.folder / "platform.kubeconfig") as processes:
         yield processes
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
+    """Yield a twin that answers."""
+    with Twin(tmp_path_factory.mktemp("twin")) as twin:
+        yield twin
+
+
+@pytest.fixture
+def calls() -> set[str]:
+    """Return the operations that succeeded, which grows."""
+    return set()
+
+
+@pytest.fixture
+def official(twin: Twin, calls: set[str]) -> Iterator[Any]:
+    """Yield DigitalOcean's client, with the right token."""
+    with pydo_client(twin, TOKEN, calls) as client:
+        yield client
+
+
+@pytest.fixture
+def ours(twin: Twin, calls: set[str]) -> DigitalOcean:
+    """Return our client."""
+    client = DigitalOcean(TOKEN, endpoint=f"{twin.endpoint}/v2/")
+    checked(client._session, calls)
+    return client

@@ -7,175 +7,27 @@ from __future__ import annotations
 
 import inspect
 import signal
-import subprocess
-import sys
 import uuid
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import pydo
 import pytest
 import requests
 from azure.core.exceptions import ClientAuthenticationError, DecodeError, HttpResponseError
-from azure.core.pipeline.policies import SansIOHTTPPolicy
-from azure.core.pipeline.transport import RequestsTransport
-from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 from tests import description
 from tests.integration.planes import eventually
+from tests.integration.twins import BODY, TOKEN, nodes, pydo_client, running
 
 from tideflow.clients.digitalocean import DigitalOcean
-from tideflow.clients.kubernetes import Kubernetes
 from tideflow.errors import DigitalOceanError
 from tideflow.rehearsal.addresses import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration.twins import Twin
 
 pytestmark = [description.needed, pytest.mark.usefixtures("binaries")]
-
-TOKEN = "canary-right-token"
-BODY = {
-    "name": "pydo",
-    "region": "nyc3",
-    "version": "1.34",
-    "tags": ["one"],
-    "node_pools": [{"name": "pool", "size": "s-2vcpu-4gb", "count": 2, "labels": {"a": "b"}}],
-}
-
-
-class Twin:
-    """``tideflow twin``, in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-
-    def command(self, *more: str) -> list[str]:
-        """Return how it is started."""
-        program = str(Path(sys.executable).parent / "tideflow")
-        return [program, "twin", "--port", str(self.port), "--token", TOKEN, *more]
-
-    def start(self) -> None:
-        """Start it, and wait until it says that it answers."""
-        self.process = subprocess.Popen(
-            self.command(), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            answers = any(self.endpoint in line for line in self.process.stdout)
-        assert answers, f"it ended with {self.process.wait(60)}"
-
-    def fails(self, *more: str) -> str:
-        """Return the one line that it says when it cannot start."""
-        done = subprocess.run(
-            self.command(*more), cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 1
-        assert done.stdout == ""
-        assert done.stderr.count("\n") == 1
-        return done.stderr
-
-    @property
-    def endpoint(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        self.start()
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        """Stop it; its clusters end with it."""
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(60) == 0
-
-
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
-    """Yield a twin that answers."""
-    with Twin(tmp_path_factory.mktemp("twin")) as twin:
-        yield twin
-
-
-@pytest.fixture
-def calls() -> set[str]:
-    """Return the operations that succeeded, which grows."""
-    return set()
-
-
-def checked(session: requests.Session, calls: set[str]) -> requests.Session:
-    """Have all calls of a session held against the description."""
-
-    def check(response: requests.Response, **_: Any) -> None:
-        request = RequestsOpenAPIRequest(response.request)
-        call = description.check(request, RequestsOpenAPIResponse(response))
-        if call.status < 400:
-            assert description.unknown(request) == []
-            calls.add(call.operation)
-
-    session.hooks["response"].append(check)
-    return session
-
-
-class _WithoutTLS(SansIOHTTPPolicy[Any, Any]):
-    """Has pydo send its token over HTTP, which it does not do by itself."""
-
-    def on_request(self, request: Any) -> None:
-        request.context.options["enforce_https"] = False
-
-
-@contextmanager
-def pydo_client(twin: Twin, token: str, calls: set[str]) -> Iterator[Any]:
-    """Yield DigitalOcean's client; Any, since its methods are overloaded beyond use."""
-    with (
-        checked(requests.Session(), calls) as session,
-        pydo.Client(
-            token,
-            endpoint=twin.endpoint,
-            transport=RequestsTransport(session=session),
-            per_call_policies=[_WithoutTLS()],
-        ) as client,
-    ):
-        yield client
-
-
-@pytest.fixture
-def official(twin: Twin, calls: set[str]) -> Iterator[Any]:
-    """Yield DigitalOcean's client, with the right token."""
-    with pydo_client(twin, TOKEN, calls) as client:
-        yield client
-
-
-@pytest.fixture
-def ours(twin: Twin, calls: set[str]) -> DigitalOcean:
-    """Return our client."""
-    client = DigitalOcean(TOKEN, endpoint=f"{twin.endpoint}/v2/")
-    checked(client._session, calls)
-    return client
-
-
-def running(official: Any, cluster_id: str) -> Any:
-    """Return a cluster once it and all of its nodes run."""
-
-    def states(found: Any) -> set[str]:
-        nodes = [node for pool in found["node_pools"] for node in pool["nodes"]]
-        return {found["status"]["state"], *(node["status"]["state"] for node in nodes)}
-
-    return eventually(
-        lambda: official.kubernetes.get_cluster(cluster_id)["kubernetes_cluster"],
-        lambda found: states(found) == {"running"},
-    )
-
-
-def nodes(kubeconfig: Path) -> set[str]:
-    """Return the names of the nodes that a cluster has."""
-    client = Kubernetes.from_kubeconfig(kubeconfig)
-    try:
-        return {node["metadata"]["name"] for node in client.get("/api/v1/nodes")["items"]}
-    finally:
-        client.close()
 
 
 def test_the_life_of_a_cluster_with_pydo(official: Any, twin: Twin, calls: set[str], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from tideflow.rehearsal.standins.world import Pass
@@ -16,6 +17,8 @@ _INGRESS = ("networking.k8s.io", "Ingress")
 _CLASS = ("networking.k8s.io", "IngressClass")
 _SLICE = ("discovery.k8s.io", "EndpointSlice")
 
+_MANAGER = "digitalocean-cloud-controller-manager"
+_ID = "kubernetes.digitalocean.com/load-balancer-id"  # the annotation by which it knows its load balancer
 _DELAY = 2.0  # seconds; the real one takes minutes
 _NGINX = "k8s.io/ingress-nginx"
 
@@ -34,9 +37,14 @@ def _addresses(world: World) -> float | None:
             continue
         _tell(world, service, "EnsuringLoadBalancer", "Ensuring load balancer")
         world.cluster.patch(
+            world.path(service, *_SERVICE),
+            {"metadata": {"annotations": {_ID: identity(service)}}},
+            query={"fieldManager": _MANAGER},
+        )
+        world.cluster.patch(
             world.path(service, *_SERVICE) + "/status",
             {"status": {"loadBalancer": {"ingress": [{"ip": address(service), "ipMode": "VIP"}]}}},
-            query={"fieldManager": "digitalocean-cloud-controller-manager"},
+            query={"fieldManager": _MANAGER},
         )
         _tell(world, service, "EnsuredLoadBalancer", "Ensured load balancer")
     return again
@@ -46,6 +54,11 @@ def address(service: dict[str, Any]) -> str:
     """Return the same address for a Service each time, out of what RFC 5737 keeps for documentation."""
     digest = hashlib.sha256(service["metadata"]["uid"].encode()).digest()
     return f"203.0.113.{digest[0] % 254 + 1}"
+
+
+def identity(service: dict[str, Any]) -> str:
+    """Return the id of a Service's load balancer, the same each time."""
+    return str(uuid.uuid5(uuid.UUID(service["metadata"]["uid"]), "load balancer"))
 
 
 def _tell(world: World, service: dict[str, Any], reason: str, message: str) -> None:

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from flask import Flask, Response
 
-    from tideflow.rehearsal.twin.state import Cluster, Node, Pool, State
+    from tideflow.rehearsal.twin.cluster import Cluster, Node, Pool
+    from tideflow.rehearsal.twin.state import State
 
 _IDENTITIES = {
     400: "bad_request",
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     422: "unprocessable_entity",
     429: "too_many_requests",
 }
@@ -32,6 +34,12 @@ class NotFoundError(HTTPException):
 
     code = 404
     description = "The resource you requested could not be found."
+
+
+class ConflictError(HTTPException):
+    """Something is in the way; the text says what."""
+
+    code = 409
 
 
 def error(status: int, message: str) -> Response:

@@ -9,7 +9,18 @@ from flask import Flask, g, request
 
 from tideflow.rehearsal.twin.answering import answer_errors, error
 from tideflow.rehearsal.twin.limits import Limits
-from tideflow.rehearsal.twin.paths import access, clusters, faults, nodes, offers, pools, upgrades
+from tideflow.rehearsal.twin.paths import (
+    access,
+    associated,
+    balancers,
+    clusters,
+    faults,
+    nodes,
+    offers,
+    pools,
+    upgrades,
+    volumes,
+)
 
 if TYPE_CHECKING:
     from flask import Response
@@ -33,10 +44,13 @@ def application(state: State, lifecycle: Lifecycle, token: str) -> Flask:
     answer_errors(app)
     faults.add(app, switchboard)
     offers.add(app, state, switchboard, ACCOUNT)
-    clusters.add(app, state, switchboard)
+    clusters.add(app, state, lifecycle)
     pools.add(app, state, switchboard)
     nodes.add(app, state)
     upgrades.add(app, state)
+    balancers.add(app, state, lifecycle)
+    volumes.add(app, state, lifecycle)
+    associated.add(app, state, lifecycle)
     access.add(app, state, lifecycle, ACCOUNT)
     return app
 

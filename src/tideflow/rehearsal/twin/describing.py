@@ -11,7 +11,12 @@ from tideflow.rehearsal.twin import catalogue
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tideflow.rehearsal.twin.state import Cluster, Node, Pool
+    from tideflow.rehearsal.twin.cluster import Cluster, Node, Pool
+    from tideflow.rehearsal.twin.reading import Page
+
+
+PROJECT = "00000000-0000-4000-8000-000000000002"
+"""The id of the account's only project."""
 
 
 def account(email: str, *, droplet_limit: int) -> dict[str, Any]:
@@ -39,6 +44,17 @@ def versions(slugs: Iterable[str]) -> list[dict[str, Any]]:
         }
         for slug in slugs
     ]
+
+
+def region(slug: str) -> dict[str, Any]:
+    """Return a region as other things carry it; those of clusters have a shorter form."""
+    return {
+        "name": catalogue.REGIONS[slug],
+        "slug": slug,
+        "features": ["storage"],
+        "available": True,
+        "sizes": list(catalogue.SIZES),
+    }
 
 
 def options() -> dict[str, Any]:
@@ -75,8 +91,8 @@ def cluster(found: Cluster) -> dict[str, Any]:
         "registry_enabled": False,
         "isolated_workers": False,
         "status": {"state": found.state, **({"message": found.message} if found.message else {})},
-        "created_at": _time(found.created_at),
-        "updated_at": _time(found.updated_at),
+        "created_at": timestamp(found.created_at),
+        "updated_at": timestamp(found.updated_at),
     }
     if found.serves:
         described["endpoint"] = found.endpoint
@@ -111,13 +127,14 @@ def _node(found: Node) -> dict[str, Any]:
         "name": found.name,
         "status": {"state": found.state},
         "droplet_id": str(found.droplet_id),
-        "created_at": _time(found.created_at),
-        "updated_at": _time(found.updated_at),
+        "created_at": timestamp(found.created_at),
+        "updated_at": timestamp(found.updated_at),
     }
 
 
-def page(found: Sequence[Any], name: str, url: str, *, number: int, size: int) -> dict[str, Any]:
+def page(found: Sequence[Any], name: str, url: str, asked: Page) -> dict[str, Any]:
     """Return one page of a list, with links to the others."""
+    number, size = asked.page, asked.per_page
     last = max(1, -(-len(found) // size))
 
     def link(to: int) -> str:
@@ -136,5 +153,6 @@ def page(found: Sequence[Any], name: str, url: str, *, number: int, size: int) -
     }
 
 
-def _time(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
+    """Return a time as the API writes it."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from tideflow.rehearsal.control_plane import ControlPlane
     from tideflow.rehearsal.pace import Pace
-    from tideflow.rehearsal.twin.state import Cluster, State
+    from tideflow.rehearsal.twin.cluster import Cluster
+    from tideflow.rehearsal.twin.state import State
 
 _LOG = logging.getLogger(__name__)
 _EVERY = 0.2  # seconds between two looks
@@ -141,7 +142,7 @@ class Lifecycle:
                     taints=pool.taints,
                 )
             )
-        nodes.sync(self._client(cluster), wanted)
+        nodes.sync(self.client(cluster), wanted)
         with self._state.lock:
             for node in new:
                 node.become("running")
@@ -155,7 +156,7 @@ class Lifecycle:
         with self._state.lock:
             leaving = [node for pool in cluster.pools for node in pool.nodes if node.state == "draining"]
         for node in leaving:
-            if nodes.drain(self._client(cluster), node.name) and not self._is_due(node.updated_at, _DRAIN):
+            if nodes.drain(self.client(cluster), node.name) and not self._is_due(node.updated_at, _DRAIN):
                 continue
             with self._state.lock:
                 node.become("deleting")
@@ -172,9 +173,9 @@ class Lifecycle:
             due = [slug for slug, asked_at in cluster.addons.items() if self._is_due(asked_at, _ADDON)]
         for slug in due:
             if slug in self.switchboard.faults.rolled_back:
-                addons.roll_back(self._client(cluster), slug)
+                addons.roll_back(self.client(cluster), slug)
             else:
-                addons.install(self._client(cluster), slug)
+                addons.install(self.client(cluster), slug)
             with self._state.lock:
                 cluster.addons.pop(slug, None)
                 self._state.save()
@@ -192,8 +193,9 @@ class Lifecycle:
             return
         self.control_plane(cluster.id).delete()
         with self._state.lock:
-            self._state.clusters.pop(cluster.id, None)
+            self._state.remove(cluster)
             self._state.save()
 
-    def _client(self, cluster: Cluster) -> Kubernetes:
+    def client(self, cluster: Cluster) -> Kubernetes:
+        """Return a client of a cluster, with the rehearsal's own certificate; the caller closes it."""
         return Kubernetes.from_kubeconfig(self.control_plane(cluster.id).admin_kubeconfig)

@@ -165,6 +165,21 @@ class Recycling(Body):
     nodes: list[str] = []
 
 
+class Snapshot(Body):
+    """A new snapshot of a volume."""
+
+    name: Annotated[str, Field(min_length=1)]
+    tags: list[str] | None = None
+
+
+class Associated(Body):
+    """What is to be deleted together with a cluster, by ids."""
+
+    load_balancers: list[str] = []
+    volumes: list[str] = []
+    volume_snapshots: list[str] = []
+
+
 class TokenReviewSpec(Body):
     """Which token an API server asks about."""
 
@@ -182,6 +197,13 @@ class Page(BaseModel):
 
     page: Annotated[int, Field(ge=1)] = 1
     per_page: Annotated[int, Field(ge=1, le=200)] = 20
+
+
+class Volumes(Page):
+    """Which volumes, if not all."""
+
+    name: str | None = None
+    region: str | None = None
 
 
 class NodeDeletion(BaseModel):

@@ -1,179 +1,39 @@
-"""What the twin knows, kept in a file so that it survives a restart.
-
-Tokens are kept as digests only.
-"""
+"""What the twin knows, kept in a file so that it survives a restart."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
 import threading
-import time
-import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tideflow.errors import RehearsalError
 from tideflow.files import write_private
+from tideflow.rehearsal.twin.cluster import Cluster
+from tideflow.rehearsal.twin.resources import Balancer, Snapshot, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
 
-def _id() -> str:
-    return str(uuid.uuid4())
-
-
-@dataclass
-class Node:
-    """A node of a pool; times are seconds since the epoch, ``updated_at`` that of its ``state``."""
-
-    name: str
-    id: str = field(default_factory=_id)
-    created_at: float = field(default_factory=time.time)
-    updated_at: float = field(default_factory=time.time)
-    state: str = "provisioning"
-
-    @property
-    def droplet_id(self) -> int:
-        """The number of its droplet."""
-        return int(self.id[:8], 16)
-
-    @property
-    def leaves(self) -> bool:
-        """Whether it is on its way out, and no longer counts."""
-        return self.state in {"draining", "deleting"}
-
-    def become(self, state: str) -> None:
-        """Have another state from now on."""
-        self.state, self.updated_at = state, time.time()
-
-
-@dataclass
-class Pool:
-    """A node pool; the bounds matter while ``auto_scale`` is set."""
-
-    name: str
-    size: str
-    count: int
-    id: str = field(default_factory=_id)
-    tags: list[str] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
-    taints: list[dict[str, str]] = field(default_factory=list)
-    auto_scale: bool = False
-    min_nodes: int = 0
-    max_nodes: int = 0
-    nodes: list[Node] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Have the nodes that a new pool begins with."""
-        self._fill()
-
-    def most(self, **changes: Any) -> int:
-        """Return how many nodes it may get without anybody asking, as it is or with changes."""
-        fields: dict[str, Any] = vars(self) | changes
-        return max(int(fields["count"]), int(fields["max_nodes"]) if fields["auto_scale"] else 0)
-
-    def change(self, changes: Mapping[str, Any]) -> None:
-        """Change fields, and have as many nodes as there are to be."""
-        for name, value in changes.items():
-            setattr(self, name, value)
-        self._fill()
-
-    def delete(self, node: Node, *, drain: bool, replace: bool) -> None:
-        """Let a node go that does not leave yet, and have another one in its place or one less."""
-        _let_go(self, node, drain=drain)
-        if not replace:
-            self.count -= 1
-        self._fill()
-
-    def _fill(self) -> None:
-        """Make the nodes that are missing, or let the newest go."""
-        staying = [node for node in self.nodes if not node.leaves]
-        for _ in range(self.count - len(staying)):
-            # As DigitalOcean names them: the pool, and five letters and digits.
-            self.nodes.append(Node(f"{self.name}-{secrets.token_hex(3)[:5]}"))
-        for node in staying[self.count :]:
-            _let_go(self, node, drain=True)
-
-
-def _let_go(pool: Pool, node: Node, *, drain: bool) -> None:
-    if node.state == "provisioning":
-        pool.nodes.remove(node)
-    else:
-        node.become("draining" if drain else "deleting")
-
-
-@dataclass
-class Cluster:
-    """A cluster; ``tokens`` are when each token expires, by the token's digest.
-
-    ``changed_at`` is when it got its ``state``. While it is upgraded, ``next_version`` is what to.
-    """
-
-    name: str
-    region: str
-    version: str
-    id: str = field(default_factory=_id)
-    created_at: float = field(default_factory=time.time)
-    updated_at: float = field(default_factory=time.time)
-    tags: list[str] = field(default_factory=list)
-    ha: bool = False
-    auto_upgrade: bool = False
-    surge_upgrade: bool = False
-    maintenance_policy: dict[str, str] | None = None
-    vpc_uuid: str = ""
-    state: str = "provisioning"
-    changed_at: float = field(default_factory=time.time)
-    next_version: str = ""
-    message: str = ""
-    endpoint: str = ""
-    pools: list[Pool] = field(default_factory=list)
-    tokens: dict[str, float] = field(default_factory=dict)
-    addons: dict[str, float] = field(default_factory=dict)
-
-    def change(self, changes: Mapping[str, Any]) -> None:
-        """Change fields."""
-        for name, value in changes.items():
-            setattr(self, name, value)
-        self.updated_at = time.time()
-
-    def become(self, state: str) -> None:
-        """Have another state from now on."""
-        self.state, self.changed_at = state, time.time()
-
-    @property
-    def serves(self) -> bool:
-        """Whether its API server is there for its users."""
-        return self.state in {"running", "upgrading"}
-
-    def mint(self, seconds: int) -> tuple[str, float]:
-        """Return a new token for the cluster, and when it expires."""
-        now = time.time()
-        self.tokens = {found: expires for found, expires in self.tokens.items() if expires > now}
-        token = f"dop_k8s_{secrets.token_hex(32)}"
-        self.tokens[_digest(token)] = now + seconds
-        return token, now + seconds
-
-    def accepts(self, token: str) -> bool:
-        """Tell whether a token is one of the cluster's, and has not expired."""
-        return self.tokens.get(_digest(token), 0.0) > time.time()
-
-
 class State:
-    """All clusters. Change them with the ``lock`` held, and ``save`` before it is given back."""
+    """All clusters, and what they made, by ids. Change it with the ``lock`` held, and ``save`` then.
+
+    What a cluster made outlives it, unless it is deleted by name, and goes on being billed.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.RLock()
         self.clusters: dict[str, Cluster] = {}
+        self.balancers: dict[str, Balancer] = {}
+        self.volumes: dict[str, Volume] = {}
+        self.snapshots: dict[str, Snapshot] = {}
         try:
-            for found in json.loads(file.read_text(encoding="utf-8"))["clusters"]:
-                cluster = _cluster(found)
-                self.clusters[cluster.id] = cluster
+            saved = json.loads(file.read_text(encoding="utf-8"))
+            self._load(saved)
         except FileNotFoundError:
             pass
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -182,26 +42,69 @@ class State:
                 hint=f"remove {file.parent} to begin anew, without the clusters in it",
             ) from error
 
+    def _load(self, saved: dict[str, Any]) -> None:
+        self.clusters = {found["id"]: Cluster.from_saved(found) for found in saved["clusters"]}
+        # A twin of before these were known saved none.
+        self.balancers = {found["id"]: Balancer(**found) for found in saved.get("balancers", ())}
+        self.volumes = {found["id"]: Volume(**found) for found in saved.get("volumes", ())}
+        self.snapshots = {found["id"]: Snapshot(**found) for found in saved.get("snapshots", ())}
+
     @property
     def lock(self) -> AbstractContextManager[Any]:
-        """The lock under which clusters are read and changed."""
+        """The lock under which all of it is read and changed."""
         return self._lock
 
     def save(self) -> None:
         """Write all of it."""
-        clusters = [asdict(cluster) for cluster in self.clusters.values()]
-        write_private(self._file, json.dumps({"clusters": clusters}))
+        saved = {
+            "clusters": list(map(asdict, self.clusters.values())),
+            "balancers": list(map(asdict, self.balancers.values())),
+            "volumes": list(map(asdict, self.volumes.values())),
+            "snapshots": list(map(asdict, self.snapshots.values())),
+        }
+        write_private(self._file, json.dumps(saved))
 
     def __iter__(self) -> Iterator[Cluster]:
         """Iterate over the clusters, as they are now."""
         with self._lock:
             return iter(list(self.clusters.values()))
 
+    def has_made(self, cluster: Cluster, balancers: Sequence[Balancer], volumes: Sequence[Volume]) -> None:
+        """Know what a cluster has made by now; what it had made and no longer has is gone.
 
-def _cluster(found: dict[str, Any]) -> Cluster:
-    pools = [Pool(**{**pool, "nodes": [Node(**node) for node in pool["nodes"]]}) for pool in found["pools"]]
-    return Cluster(**{**found, "pools": pools})
+        Volumes that it is to retain are not, nor does anything come back that was deleted here.
+        """
+        known = {balancer.id for balancer in balancers} | {volume.id for volume in volumes}
+        for found in self._of(cluster):
+            if found.id in known:
+                continue
+            if isinstance(found, Volume) and found.retained:
+                found.droplet_ids = []
+            else:
+                self.forget(found.id)
+        self.balancers |= {found.id: found for found in balancers if found.id not in cluster.deleted}
+        self.volumes |= {found.id: found for found in volumes if found.id not in cluster.deleted}
 
+    def delete(self, thing: Balancer | Volume) -> None:
+        """Have something no more, though its cluster still says that it made it."""
+        self.forget(thing.id)
+        if thing.cluster_id in self.clusters:
+            self.clusters[thing.cluster_id].deleted.append(thing.id)
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    def forget(self, thing_id: str) -> None:
+        """Have a load balancer, volume or snapshot no more."""
+        for things in (self.balancers, self.volumes, self.snapshots):
+            things.pop(thing_id, None)
+
+    def remove(self, cluster: Cluster) -> None:
+        """Have a cluster no more, nor what is to go with it; the rest of what it made stays."""
+        self.clusters.pop(cluster.id, None)
+        for found in self._of(cluster):
+            found.droplet_ids = []
+        for doomed in cluster.doomed:
+            self.forget(doomed)
+
+    def _of(self, cluster: Cluster) -> list[Balancer | Volume]:
+        """Return what a cluster made that nodes use."""
+        made: list[Balancer | Volume] = [*self.balancers.values(), *self.volumes.values()]
+        return [found for found in made if found.cluster_id == cluster.id]

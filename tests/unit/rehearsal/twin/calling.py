@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
 
-    from tideflow.rehearsal.twin.state import Cluster, State
+    from tideflow.rehearsal.twin.cluster import Cluster
+    from tideflow.rehearsal.twin.state import State
 
 TOKEN = "canary-token"
 CLUSTERS = "/v2/kubernetes/clusters"

@@ -142,7 +142,7 @@ def test_tokens_of_a_cluster_are_new_each_time_and_expire(
     kept = (tmp_path / "state.json").read_text()
     assert first["token"] not in kept
     later = 61 + time.time()
-    monkeypatch.setattr("tideflow.rehearsal.twin.state.time.time", lambda: later)
+    monkeypatch.setattr("tideflow.rehearsal.twin.cluster.time.time", lambda: later)
     assert not accepted(first["token"])
     assert accepted(second)
 

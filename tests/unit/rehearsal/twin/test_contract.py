@@ -10,6 +10,8 @@ import pytest
 from tests import description
 from tests.unit.rehearsal.twin.calling import CLUSTERS, create, have_running, served
 
+from tideflow.rehearsal.twin.resources import Balancer, Volume
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -35,7 +37,7 @@ def _unnamed(path: str) -> str:
 @description.needed
 def test_each_operation_of_the_twin_is_one_of_the_api(operations: dict[tuple[str, str], str]) -> None:
     """It has made up none."""
-    assert len(operations) == 20
+    assert len(operations) == 33
     assert "not described" not in operations.values()
 
 
@@ -89,8 +91,38 @@ def test_each_operation_succeeds_as_described(
     state.clusters[older["id"]].become("running")
     order = {"version": found[0]["slug"]}
     assert api.post(f"{CLUSTERS}/{older['id']}/upgrade", json=order).status_code == 202
+    assert api.get(f"{path}/destroy_with_associated_resources").status_code == 200
     assert api.delete(path).status_code == 204
+    goods(api, state, older["id"])
+    third = create(api, name="third").json["kubernetes_cluster"]
+    together = "destroy_with_associated_resources"
+    named: dict[str, list[str]] = {"load_balancers": [], "volumes": [], "volume_snapshots": []}
+    assert api.delete(f"{CLUSTERS}/{older['id']}/{together}/selective", json=named).status_code == 204
+    assert api.delete(f"{CLUSTERS}/{third['id']}/{together}/dangerous").status_code == 204
     assert {call.operation for call in api.calls if call.status < 400} == set(operations.values())
+
+
+def goods(api: Any, state: State, cluster_id: str) -> None:
+    """Use all that there is for load balancers, volumes and snapshots."""
+    port = {"protocol": "tcp", "port": 80, "target": 30080}
+    made: dict[str, Any] = {"cluster_id": cluster_id, "region": "nyc3", "created_at": 0.0}
+    balancer = Balancer(id=str(uuid.uuid4()), name="lb", vpc_uuid=str(uuid.uuid4()), ports=[port], **made)
+    volume = Volume(id=str(uuid.uuid4()), name="pvc-1", size=10, **made)
+    state.balancers[balancer.id], state.volumes[volume.id] = balancer, volume
+    assert api.get("/v2/load_balancers?per_page=1").json["meta"]["total"] == 1
+    for ip, status in (("", "new"), ("203.0.113.7", "active")):
+        balancer.ip = ip
+        assert api.get(f"/v2/load_balancers/{balancer.id}").json["load_balancer"]["status"] == status
+    assert api.delete(f"/v2/load_balancers/{balancer.id}").status_code == 204
+    path = f"/v2/volumes/{volume.id}"
+    assert api.get(path).json["volume"]["size_gigabytes"] == 10
+    snapshot = api.post(f"{path}/snapshots", json={"name": "before", "tags": ["one"]}).json["snapshot"]
+    assert api.get(f"{path}/snapshots").json["snapshots"] == [snapshot]
+    assert api.get(f"/v2/volumes/snapshots/{snapshot['id']}").json["snapshot"] == snapshot
+    assert api.delete(f"/v2/volumes/snapshots/{snapshot['id']}").status_code == 204
+    for query, count in (("", 1), ("?name=pvc-1", 1), ("?region=fra1", 0), ("?name=x&region=nyc3", 0)):
+        assert api.get(f"/v2/volumes{query}").json["meta"]["total"] == count
+    assert api.delete(path).status_code == 204
 
 
 @description.needed

@@ -2,72 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.rehearsal.twin.calling import CLUSTERS, TOKEN, create, listened_to
-
-from tideflow.rehearsal import clusters, nodes
-from tideflow.rehearsal.control_plane import ControlPlane
-from tideflow.rehearsal.pace import Pace
-from tideflow.rehearsal.twin.lifecycle import Lifecycle
+from tests.unit.rehearsal.twin.calling import CLUSTERS, TOKEN, create
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tideflow.rehearsal.twin.state import State
-
-
-class World:
-    """A twin whose control planes are none; time passes when it is told to."""
-
-    def __init__(self, state: State, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.state = state
-        self.lifecycle = Lifecycle(state, folder, Path("/nonexistent"), Pace(speed=1.0))
-        self.api = listened_to(self.lifecycle, state)
-        self.there: set[str] = set()
-        self.pods: dict[str, int] = {}
-        self._passed = 0.0
-        real = time.time
-        monkeypatch.setattr(time, "time", lambda: real() + self._passed)
-        monkeypatch.setattr(clusters, "start", lambda *_, **__: None)
-        monkeypatch.setattr(ControlPlane, "endpoint", "https://127.0.0.1:6443")
-        monkeypatch.setattr(ControlPlane, "delete", lambda _: None)
-        monkeypatch.setattr(Lifecycle, "_client", lambda *_: None)
-        monkeypatch.setattr(nodes, "sync", self._sync)
-        monkeypatch.setattr(nodes, "drain", lambda _, name: self.pods.get(name, 0))
-
-    def _sync(self, _: Any, wanted: Sequence[nodes.Node]) -> None:
-        self.there = {node.name for node in wanted}
-
-    def later(self, seconds: float) -> None:
-        """Let time pass, and have what is due done."""
-        self._passed += seconds
-        for _ in range(2):
-            for cluster in self.state:
-                self.lifecycle._advance(cluster)
-
-    def switch(self, **faults: Any) -> None:
-        """Have these faults."""
-        assert self.api.put("/rehearsal/faults", json=faults).status_code == 200
-
-    def running(self, **changed: Any) -> Any:
-        """Return a cluster that has come to run."""
-        made = create(self.api, **changed).json["kubernetes_cluster"]
-        self.later(300)
-        return self.cluster(made["id"])
-
-    def cluster(self, cluster_id: str) -> Any:
-        """Return a cluster as it is now."""
-        return self.api.get(f"{CLUSTERS}/{cluster_id}").json["kubernetes_cluster"]
-
-
-@pytest.fixture
-def world(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """Return a twin without control planes."""
-    return World(state, tmp_path, monkeypatch)
+    from tests.unit.rehearsal.twin.passing import World
 
 
 def names(cluster: Any, *states: str) -> list[str]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from tideflow.rehearsal.twin.state import Cluster, Pool, State
+from tideflow.rehearsal.twin.cluster import Cluster, Pool
+from tideflow.rehearsal.twin.state import State
 
 state = State(Path(sys.argv[1]))
 pools = [Pool(name="pool", size="s-2vcpu-4gb", count=500)]

@@ -17,8 +17,9 @@ from tideflow.rehearsal.twin.paths import clusters
 if TYPE_CHECKING:
     from flask import Flask
 
+    from tideflow.rehearsal.twin.cluster import Cluster
     from tideflow.rehearsal.twin.lifecycle import Lifecycle
-    from tideflow.rehearsal.twin.state import Cluster, State
+    from tideflow.rehearsal.twin.state import State
 
 REVIEW = "/rehearsal/clusters/"
 """Where API servers ask; no path of DigitalOcean's."""

@@ -8,20 +8,21 @@ from flask import jsonify, request
 
 from tideflow.rehearsal.twin import describing, reading
 from tideflow.rehearsal.twin.answering import body, cluster_of, refuse_beyond, refuse_taken
+from tideflow.rehearsal.twin.cluster import Cluster, Pool
+from tideflow.rehearsal.twin.gathering import gather
 from tideflow.rehearsal.twin.reading import InvalidError
-from tideflow.rehearsal.twin.state import Cluster, Pool
 
 if TYPE_CHECKING:
     from flask import Flask, Response
 
-    from tideflow.rehearsal.twin.faults import Switchboard
+    from tideflow.rehearsal.twin.lifecycle import Lifecycle
     from tideflow.rehearsal.twin.state import State
 
 PATH = "/v2/kubernetes/clusters"
 ONE = f"{PATH}/<cluster_id>"
 
 
-def add(app: Flask, state: State, switchboard: Switchboard) -> None:
+def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     """Answer for all clusters of the state."""
 
     @app.get(PATH)
@@ -29,11 +30,7 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
         asked = reading.read(reading.Page, request.args.to_dict())
         with state.lock:
             found = [describing.cluster(cluster) for cluster in state if cluster.state != "deleting"]
-        return jsonify(
-            describing.page(
-                found, "kubernetes_clusters", request.base_url, number=asked.page, size=asked.per_page
-            )
-        )
+        return jsonify(describing.page(found, "kubernetes_clusters", request.base_url, asked))
 
     @app.post(PATH)
     def created() -> tuple[Response, int]:
@@ -41,7 +38,7 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
         pools = [Pool(**pool) for pool in asked.pop("node_pools")]
         with state.lock:
             refuse_taken(asked["name"], (other for other in state if other.state != "deleting"))
-            limit = switchboard.faults.droplet_limit
+            limit = lifecycle.switchboard.faults.droplet_limit
             refuse_beyond(limit, state, more=sum(pool.most() for pool in pools))
             cluster = Cluster(pools=pools, **asked)
             state.clusters[cluster.id] = cluster
@@ -67,6 +64,7 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
 
     @app.delete(ONE)
     def deleted(cluster_id: str) -> tuple[str, int]:
+        gather(state, lifecycle.client)
         with state.lock:
             cluster_of(state, cluster_id).become("deleting")
             state.save()

@@ -8,8 +8,8 @@ from flask import jsonify
 
 from tideflow.rehearsal.twin import describing, reading
 from tideflow.rehearsal.twin.answering import body, cluster_of, pool_of, refuse_beyond, refuse_taken
+from tideflow.rehearsal.twin.cluster import Pool
 from tideflow.rehearsal.twin.paths import clusters
-from tideflow.rehearsal.twin.state import Pool
 
 if TYPE_CHECKING:
     from flask import Flask, Response
