@@ -106,7 +106,7 @@ def refuse_beyond(limit: int, state: State, *, more: int) -> None:
         )
 
 
-def refuse_taken(name: str, others: Iterable[Cluster | Pool]) -> None:
+def refuse_taken(name: str | None, others: Iterable[Cluster | Pool]) -> None:
     """Raise ``InvalidError`` if another one has the name."""
     if any(name == other.name for other in others):
         raise InvalidError("name is already in use")

@@ -64,6 +64,7 @@ def _one_of(offers: Container[str], why: str) -> AfterValidator:
 
 Name = Annotated[str, AfterValidator(_name)]
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Count = Annotated[int, Field(ge=1, le=_MOST_NODES)]
 Version = Annotated[str, AfterValidator(_version)]
 Region = Annotated[str, _one_of(catalogue.REGIONS, "is not one of those that clusters can be in")]
 Size = Annotated[str, _one_of(catalogue.SIZES, "is not one of those that nodes can have")]
@@ -81,18 +82,26 @@ class Body(BaseModel):
 
 
 class Taint(Body):
-    """What keeps pods off nodes."""
+    """What keeps pods off nodes; doctl writes its fields with capitals, and is understood."""
 
     key: LabelKey
     value: LabelValue = ""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _lower(cls, given: Any) -> Any:
+        return {name.lower(): value for name, value in given.items()} if isinstance(given, dict) else given
+
 
 class PoolChange(Body):
-    """What a node pool is to be; only what was given changes."""
+    """What a node pool is to be; only what was given changes.
 
-    name: Name
-    count: Annotated[int, Field(ge=1, le=_MOST_NODES)]
+    The description requires name and count, and doctl sends neither unless it is asked to.
+    """
+
+    name: Name = ""
+    count: Count = 1
     tags: list[str] = []
     labels: Annotated[dict[LabelKey, LabelValue] | None, AfterValidator(lambda labels: labels or {})] = {}
     taints: list[Taint] = []
@@ -110,6 +119,8 @@ class PoolChange(Body):
 class Pool(PoolChange):
     """A new node pool."""
 
+    name: Name
+    count: Count
     size: Size
 
 
@@ -121,9 +132,12 @@ class Maintenance(Body):
 
 
 class ClusterChange(Body):
-    """What a cluster is to be; only what was given changes."""
+    """What a cluster is to be; only what was given changes.
 
-    name: Name
+    The description requires the name, and doctl does not send it unless it is asked to.
+    """
+
+    name: Name = ""
     tags: list[str] = []
     ha: bool = False
     auto_upgrade: bool = False
@@ -134,6 +148,7 @@ class ClusterChange(Body):
 class Cluster(ClusterChange):
     """A new cluster."""
 
+    name: Name
     region: Region
     version: Version
     node_pools: Annotated[list[Pool], Field(min_length=1)]

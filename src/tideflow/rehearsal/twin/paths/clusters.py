@@ -55,7 +55,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
         changes = reading.read(reading.ClusterChange, body()).given()
         with state.lock:
             cluster = cluster_of(state, cluster_id)
-            refuse_taken(changes["name"], (other for other in state if other is not cluster))
+            refuse_taken(changes.get("name"), (other for other in state if other is not cluster))
             if cluster.ha and not changes.get("ha", True):
                 raise InvalidError("ha cannot be disabled")
             cluster.change(changes)

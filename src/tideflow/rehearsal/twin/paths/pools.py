@@ -52,7 +52,7 @@ def add(app: Flask, state: State, switchboard: Switchboard) -> None:
         with state.lock:
             cluster = cluster_of(state, cluster_id)
             pool = pool_of(cluster, pool_id)
-            refuse_taken(changes["name"], (other for other in cluster.pools if other is not pool))
+            refuse_taken(changes.get("name"), (other for other in cluster.pools if other is not pool))
             more = pool.most(**changes) - pool.most()
             refuse_beyond(switchboard.faults.droplet_limit, state, more=more)
             pool.change(changes)
