@@ -9,18 +9,17 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from tests import description
 from tests.integration.planes import eventually
-from tests.integration.twins import BODY, TOKEN, running
-
-from tideflow.clients.kubernetes import Kubernetes
+from tests.integration.twins import BODY, reached, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.integration.twins import Twin
+
+    from tideflow.clients.kubernetes import Kubernetes
 
 pytestmark = [description.needed, pytest.mark.usefixtures("binaries")]
 
@@ -37,11 +36,7 @@ def cluster(official: Any) -> Any:
 @pytest.fixture
 def inside(twin: Twin, cluster: Any, tmp_path: Path) -> Iterator[Kubernetes]:
     """Yield a client of the cluster."""
-    path = f"{twin.endpoint}/v2/kubernetes/clusters/{cluster['id']}/kubeconfig"
-    answer = requests.get(path, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
-    file = tmp_path / "kubeconfig"
-    file.write_text(answer.text)
-    with closing(Kubernetes.from_kubeconfig(file)) as client:
+    with closing(reached(twin, cluster["id"], tmp_path)) as client:
         yield client
 
 

@@ -137,3 +137,11 @@ def nodes(kubeconfig: Path) -> set[str]:
         return {node["metadata"]["name"] for node in client.get("/api/v1/nodes")["items"]}
     finally:
         client.close()
+
+
+def reached(twin: Twin, cluster_id: str, folder: Path) -> Kubernetes:
+    """Return a client of a cluster, with its kubeconfig in a folder; the caller closes it."""
+    path = f"{twin.endpoint}/v2/kubernetes/clusters/{cluster_id}/kubeconfig"
+    file = folder / "kubeconfig"
+    file.write_text(requests.get(path, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60).text)
+    return Kubernetes.from_kubeconfig(file)
