@@ -137,3 +137,20 @@ def test_a_cluster_goes_with_all_it_made(official: Any, cluster: Any, inside: Ku
     assert official.kubernetes.list_clusters()["kubernetes_clusters"] == []
     eventually(lambda: official.load_balancers.list()["meta"]["total"] == 0)
     assert official.volumes.list()["meta"]["total"] == 0
+
+
+def test_domains_with_pydo(official: Any, calls: set[str]) -> None:
+    """Made, found by whole name, corrected, deleted."""
+    api = official.domains
+    assert api.create({"name": "example.com"})["domain"]["ttl"] == 1800
+    asked = {"type": "A", "name": "ml", "data": "203.0.113.7", "ttl": 60}
+    record = api.create_record("example.com", asked)["domain_record"]
+    found = api.list_records("example.com", name="ml.example.com", type="A")["domain_records"]
+    assert found == [api.get_record("example.com", record["id"])["domain_record"]] == [record]
+    api.patch_record("example.com", record["id"], {"type": "A", "data": "203.0.113.8"})
+    api.update_record("example.com", record["id"], {"type": "A", "data": "203.0.113.9"})
+    assert "ml.example.com. 60 IN A 203.0.113.9\n" in api.get("example.com")["domain"]["zone_file"]
+    api.delete_record("example.com", record["id"])
+    api.delete("example.com")
+    assert api.list()["domains"] == []
+    assert len({name for name in calls if name.startswith("domains_")}) == 10

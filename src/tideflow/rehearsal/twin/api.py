@@ -14,6 +14,7 @@ from tideflow.rehearsal.twin.paths import (
     associated,
     balancers,
     clusters,
+    domains,
     faults,
     nodes,
     offers,
@@ -51,6 +52,7 @@ def application(state: State, lifecycle: Lifecycle, token: str) -> Flask:
     balancers.add(app, state, lifecycle)
     volumes.add(app, state, lifecycle)
     associated.add(app, state, lifecycle)
+    domains.add(app, state)
     access.add(app, state, lifecycle, ACCOUNT)
     return app
 

@@ -37,26 +37,27 @@ class InvalidError(Exception):
     """A request says what cannot be; the text names the field."""
 
 
-def _refused(why: str) -> PydanticCustomError:
+def refused(why: str) -> PydanticCustomError:
+    """Return what a validator raises, in words that go on from the name of a field."""
     return PydanticCustomError(_REFUSED, why)
 
 
 def _name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise _refused("must have lower-case letters, digits and hyphens only, 63 at most")
+        raise refused("must have lower-case letters, digits and hyphens only, 63 at most")
     return name
 
 
 def _version(asked: str) -> str:
     if (slug := catalogue.version(asked)) is None:
-        raise _refused("is not one of those that are offered")
+        raise refused("is not one of those that are offered")
     return slug
 
 
 def _one_of(offers: Container[str], why: str) -> AfterValidator:
     def check(slug: str) -> str:
         if slug not in offers:
-            raise _refused(why)
+            raise refused(why)
         return slug
 
     return AfterValidator(check)
@@ -112,7 +113,7 @@ class PoolChange(Body):
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         if self.auto_scale and not self.min_nodes <= self.max_nodes > 0:
-            raise _refused("min_nodes and max_nodes must be bounds, since auto_scale is true")
+            raise refused("min_nodes and max_nodes must be bounds, since auto_scale is true")
         return self
 
 
@@ -157,7 +158,7 @@ class Cluster(ClusterChange):
     @model_validator(mode="after")
     def _pools(self) -> Self:
         if len({pool.name for pool in self.node_pools}) < len(self.node_pools):
-            raise _refused("node_pools must have different names")
+            raise refused("node_pools must have different names")
         return self
 
 

@@ -11,6 +11,7 @@ from tideflow.errors import RehearsalError
 from tideflow.files import write_private
 from tideflow.rehearsal.twin.cluster import Cluster
 from tideflow.rehearsal.twin.resources import Balancer, Snapshot, Volume
+from tideflow.rehearsal.twin.zones import Domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class State:
-    """All clusters, and what they made, by ids. Change it with the ``lock`` held, and ``save`` then.
+    """All clusters, and what they made, by ids, and domains. To be changed with the ``lock`` held, and saved.
 
     What a cluster made outlives it, unless it is deleted by name, and goes on being billed.
     """
@@ -31,6 +32,7 @@ class State:
         self.balancers: dict[str, Balancer] = {}
         self.volumes: dict[str, Volume] = {}
         self.snapshots: dict[str, Snapshot] = {}
+        self.domains: dict[str, Domain] = {}
         try:
             saved = json.loads(file.read_text(encoding="utf-8"))
             self._load(saved)
@@ -48,6 +50,7 @@ class State:
         self.balancers = {found["id"]: Balancer(**found) for found in saved.get("balancers", ())}
         self.volumes = {found["id"]: Volume(**found) for found in saved.get("volumes", ())}
         self.snapshots = {found["id"]: Snapshot(**found) for found in saved.get("snapshots", ())}
+        self.domains = {found["name"]: Domain.from_saved(found) for found in saved.get("domains", ())}
 
     @property
     def lock(self) -> AbstractContextManager[Any]:
@@ -61,6 +64,7 @@ class State:
             "balancers": list(map(asdict, self.balancers.values())),
             "volumes": list(map(asdict, self.volumes.values())),
             "snapshots": list(map(asdict, self.snapshots.values())),
+            "domains": list(map(asdict, self.domains.values())),
         }
         write_private(self._file, json.dumps(saved))
 

@@ -37,7 +37,7 @@ def _unnamed(path: str) -> str:
 @description.needed
 def test_each_operation_of_the_twin_is_one_of_the_api(operations: dict[tuple[str, str], str]) -> None:
     """It has made up none."""
-    assert len(operations) == 33
+    assert len(operations) == 43
     assert "not described" not in operations.values()
 
 
@@ -93,6 +93,7 @@ def test_each_operation_succeeds_as_described(
     assert api.post(f"{CLUSTERS}/{older['id']}/upgrade", json=order).status_code == 202
     assert api.get(f"{path}/destroy_with_associated_resources").status_code == 200
     assert api.delete(path).status_code == 204
+    names(api)
     goods(api, state, older["id"])
     third = create(api, name="third").json["kubernetes_cluster"]
     together = "destroy_with_associated_resources"
@@ -100,6 +101,26 @@ def test_each_operation_succeeds_as_described(
     assert api.delete(f"{CLUSTERS}/{older['id']}/{together}/selective", json=named).status_code == 204
     assert api.delete(f"{CLUSTERS}/{third['id']}/{together}/dangerous").status_code == 204
     assert {call.operation for call in api.calls if call.status < 400} == set(operations.values())
+
+
+def names(api: Any) -> None:
+    """Use all that there is for domains and records."""
+    made = api.post("/v2/domains", json={"name": "example.com", "ip_address": "192.0.2.1"}).json["domain"]
+    assert api.get("/v2/domains?per_page=1").json["domains"] == [made]
+    assert api.get("/v2/domains/example.com").json["domain"] == made
+    records = "/v2/domains/example.com/records"
+    asked = {"type": "A", "name": "ml", "data": "203.0.113.7", "ttl": 60}
+    record = api.post(records, json=asked).json["domain_record"]
+    assert record.items() >= asked.items()
+    assert api.get(f"{records}?type=A&name=ml.example.com").json["domain_records"] == [record]
+    assert api.get(f"{records}/{record['id']}").json["domain_record"] == record
+    for method in ("PUT", "PATCH"):
+        answer = api.open(
+            f"{records}/{record['id']}", method=method, json={"type": "A", "data": "203.0.113.8"}
+        )
+        assert answer.json["domain_record"] == record | {"data": "203.0.113.8"}
+    assert api.delete(f"{records}/{record['id']}").status_code == 204
+    assert api.delete("/v2/domains/example.com").status_code == 204
 
 
 def goods(api: Any, state: State, cluster_id: str) -> None:
