@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.integration.twins import Twin
 
+    from tideflow.clients.kubernetes import Kubernetes
+
 pytestmark = [description.needed, pytest.mark.usefixtures("binaries")]
 
 CREATE = {"method": "POST", "path": "/v2/kubernetes/clusters"}
@@ -104,6 +106,38 @@ def test_clusters_break_and_nodes_stay_away(official: Any, switch: Callable[...,
         official.kubernetes.delete_cluster(made["id"])
 
 
+def test_there_may_be_no_load_balancers(
+    twin: Twin, official: Any, switch: Callable[..., None], tmp_path: Path
+) -> None:
+    """The Service's events say why; it gets its address when the fault is over."""
+    cluster_id = official.kubernetes.create_cluster(BODY | {"name": "limited"})["kubernetes_cluster"]["id"]
+    running(official, cluster_id)
+    switch(no_balancers="the account has no more of them")
+    with closing(reached(twin, cluster_id, tmp_path)) as inside:
+        configs = "/api/v1/namespaces/kube-system/configmaps"
+        eventually(lambda: "rehearsal-load-balancers" in names(inside, configs))
+        path = "/api/v1/namespaces/default"
+        spec = {"type": "LoadBalancer", "ports": [{"port": 80}]}
+        inside.post(f"{path}/services", {"metadata": {"name": "web"}, "spec": spec})
+
+        def warnings() -> list[str]:
+            events = inside.get(f"{path}/events")["items"]
+            return [event["message"] for event in events if event["reason"] == "SyncLoadBalancerFailed"]
+
+        assert "the account has no more of them" in eventually(warnings)[0]
+        assert official.load_balancers.list()["load_balancers"][0]["status"] == "new"
+        switch()
+        eventually(lambda: inside.get(f"{path}/services/web")["status"]["loadBalancer"].get("ingress"))
+        assert len(warnings()) < 5
+        assert official.load_balancers.list()["load_balancers"][0]["status"] == "active"
+    official.kubernetes.destroy_associated_resources_dangerous(cluster_id)
+
+
+def names(inside: Kubernetes, path: str) -> list[str]:
+    """Return the names of a list's objects."""
+    return [found["metadata"]["name"] for found in inside.get(path)["items"]]
+
+
 def test_a_1_click_is_rolled_back(
     twin: Twin, ours: DigitalOcean, official: Any, switch: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -114,13 +148,9 @@ def test_a_1_click_is_rolled_back(
     ours.install_one_clicks(cluster_id, ["ingress-nginx"])
     with closing(reached(twin, cluster_id, tmp_path)) as inside:
         path = "/api/v1/namespaces/ingress-nginx"
-
-        def names(kind: str) -> list[str]:
-            return [found["metadata"]["name"] for found in inside.get(kind)["items"]]
-
-        eventually(lambda: "ingress-nginx" in names("/api/v1/namespaces"))
-        assert names(f"{path}/secrets") == names(f"{path}/services") == []
+        eventually(lambda: "ingress-nginx" in names(inside, "/api/v1/namespaces"))
+        assert names(inside, f"{path}/secrets") == names(inside, f"{path}/services") == []
         switch()
         ours.install_one_clicks(cluster_id, ["ingress-nginx"])
-        eventually(lambda: "sh.helm.release.v1.ingress-nginx.v1" in names(f"{path}/secrets"))
+        eventually(lambda: "sh.helm.release.v1.ingress-nginx.v1" in names(inside, f"{path}/secrets"))
     ours.delete_cluster(cluster_id)

@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
+import math
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from tideflow.errors import KubernetesError
 from tideflow.rehearsal.standins.world import Pass
 
 if TYPE_CHECKING:
+    from tideflow.clients.kubernetes import Kubernetes
     from tideflow.rehearsal.standins.world import World
 
 _SERVICE = ("", "Service")
+_CONFIG = ("", "ConfigMap")
 _INGRESS = ("networking.k8s.io", "Ingress")
 _CLASS = ("networking.k8s.io", "IngressClass")
 _SLICE = ("discovery.k8s.io", "EndpointSlice")
 
 _MANAGER = "digitalocean-cloud-controller-manager"
 _ID = "kubernetes.digitalocean.com/load-balancer-id"  # the annotation by which it knows its load balancer
+_SYSTEM = "/api/v1/namespaces/kube-system"
+_REFUSAL = "rehearsal-load-balancers"  # a ConfigMap that says why there are none
+_REFUSED_EVERY = 10.0  # seconds
+_NOT_FOUND = 404
 _DELAY = 2.0  # seconds; the real one takes minutes
 _NGINX = "k8s.io/ingress-nginx"
 
 
-def _addresses(world: World) -> float | None:
-    """Give each Service of type LoadBalancer its address, a moment after it was made."""
+def refuse(cluster: Kubernetes, why: str) -> None:
+    """Have the Services of a cluster get no addresses from now on, and be told why; or get them again."""
+    if why:
+        kept = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _REFUSAL}, "data": {"why": why}}
+        cluster.apply(f"{_SYSTEM}/configmaps/{_REFUSAL}", kept, field_manager=_MANAGER)
+        return
+    try:
+        cluster.delete(f"{_SYSTEM}/configmaps/{_REFUSAL}")
+    except KubernetesError as error:
+        if error.status != _NOT_FOUND:
+            raise
+
+
+def _addresses(world: World, *, refused: dict[str, float]) -> float | None:
+    """Give each Service of type LoadBalancer its address, a moment after it was made.
+
+    When each was ``refused`` last, by its UID, is kept from one time to the next.
+    """
     again: float | None = None
+    refusal = world.get(*_CONFIG, "kube-system", _REFUSAL)
     for service in world.all(*_SERVICE):
         state = (service.get("status") or {}).get("loadBalancer") or {}
         if service["spec"].get("type") != "LoadBalancer" or state.get("ingress"):
@@ -34,6 +61,14 @@ def _addresses(world: World) -> float | None:
         left = _DELAY - (dt.datetime.now(dt.UTC) - made).total_seconds()
         if left > 0:
             again = min(left, again or left)
+            continue
+        if refusal is not None:
+            due = refused.get(service["metadata"]["uid"], -math.inf) + _REFUSED_EVERY - time.monotonic()
+            if due <= 0:
+                refused[service["metadata"]["uid"]] = time.monotonic()
+                _refuse(world, service, refusal["data"]["why"])
+                due = _REFUSED_EVERY
+            again = min(due, again or due)
             continue
         _tell(world, service, "EnsuringLoadBalancer", "Ensuring load balancer")
         world.cluster.patch(
@@ -50,6 +85,12 @@ def _addresses(world: World) -> float | None:
     return again
 
 
+def _refuse(world: World, service: dict[str, Any], why: str) -> None:
+    _tell(world, service, "EnsuringLoadBalancer", "Ensuring load balancer")
+    message = f"Error syncing load balancer: failed to ensure load balancer: {why}"
+    _tell(world, service, "SyncLoadBalancerFailed", message, kind="Warning")
+
+
 def address(service: dict[str, Any]) -> str:
     """Return the same address for a Service each time, out of what RFC 5737 keeps for documentation."""
     digest = hashlib.sha256(service["metadata"]["uid"].encode()).digest()
@@ -61,7 +102,7 @@ def identity(service: dict[str, Any]) -> str:
     return str(uuid.uuid5(uuid.UUID(service["metadata"]["uid"]), "load balancer"))
 
 
-def _tell(world: World, service: dict[str, Any], reason: str, message: str) -> None:
+def _tell(world: World, service: dict[str, Any], reason: str, message: str, *, kind: str = "Normal") -> None:
     metadata = service["metadata"]
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     event = {
@@ -75,7 +116,7 @@ def _tell(world: World, service: dict[str, Any], reason: str, message: str) -> N
         },
         "reason": reason,
         "message": message,
-        "type": "Normal",
+        "type": kind,
         "source": {"component": "service-controller"},
         "firstTimestamp": now,
         "lastTimestamp": now,
@@ -107,5 +148,5 @@ def _ingresses(world: World) -> None:
             )
 
 
-BALANCERS = Pass("load balancers", (_SERVICE,), _addresses)
+BALANCERS = Pass("load balancers", (_SERVICE, _CONFIG), functools.partial(_addresses, refused={}))
 INGRESSES = Pass("ingresses", (_SERVICE, _INGRESS, _CLASS, _SLICE), _ingresses)

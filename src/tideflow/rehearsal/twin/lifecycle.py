@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tideflow.clients.kubernetes import Kubernetes
 from tideflow.errors import TideflowError
 from tideflow.rehearsal import addons, clusters, nodes
+from tideflow.rehearsal.standins import balancers
 from tideflow.rehearsal.twin import catalogue
 from tideflow.rehearsal.twin.faults import Switchboard
 
@@ -55,6 +56,7 @@ class Lifecycle:
         self._stopped = threading.Event()
         self._started: set[str] = set()
         self._synced: dict[str, set[str]] = {}
+        self._refused: dict[str, str] = {}
         self.address = ""  # the URL of the twin itself, which control planes ask about tokens
 
     def control_plane(self, cluster_id: str) -> ControlPlane:
@@ -84,6 +86,7 @@ class Lifecycle:
                     self._drain(cluster)
                     self._nodes(cluster)
                     self._addons(cluster)
+                    self._refuse_balancers(cluster)
                     self._upgrade(cluster)
         except TideflowError as error:
             _LOG.warning("%s: %s", cluster.name, error)
@@ -179,6 +182,13 @@ class Lifecycle:
             with self._state.lock:
                 cluster.addons.pop(slug, None)
                 self._state.save()
+
+    def _refuse_balancers(self, cluster: Cluster) -> None:
+        """Tell the stand-in of the cloud's controller whether there are load balancers."""
+        why = self.switchboard.faults.no_balancers
+        if self._refused.get(cluster.id) != why:  # a twin that is started again may have told it otherwise
+            balancers.refuse(self.client(cluster), why)
+            self._refused[cluster.id] = why
 
     def _upgrade(self, cluster: Cluster) -> None:
         """Say that an upgrade is done once it would be; the control plane stays as it is."""

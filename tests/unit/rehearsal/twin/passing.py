@@ -12,6 +12,7 @@ from tideflow.errors import KubernetesError
 from tideflow.rehearsal import clusters, nodes
 from tideflow.rehearsal.control_plane import ControlPlane
 from tideflow.rehearsal.pace import Pace
+from tideflow.rehearsal.standins import balancers
 from tideflow.rehearsal.twin.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class World:
         monkeypatch.setattr(ControlPlane, "delete", lambda _: None)
         monkeypatch.setattr(Lifecycle, "client", lambda _, cluster: self._client(cluster))
         monkeypatch.setattr(nodes, "sync", self._sync)
+        monkeypatch.setattr(balancers, "refuse", lambda *_: None)
         monkeypatch.setattr(nodes, "drain", lambda _, name: self.pods.get(name, 0))
 
     def _client(self, cluster: Cluster) -> Objects:
