@@ -33,6 +33,9 @@ needed = pytest.mark.skipif(
     not FOLDER, reason="TIDEFLOW_TEST_DIGITALOCEAN names no folder with DigitalOcean's API description"
 )
 
+ELSEWHERE = {"/v2/droplets"}
+"""Paths of DigitalOcean's that the part of the description that is at hand does not have."""
+
 NOT_MODELLED = {
     # While there is nothing to say.
     "endpoint",
@@ -81,7 +84,8 @@ def check(
     try:
         operation = _operation(request)
     except PathError:
-        assert response.status_code in {401, 404, 405}, f"{what}: the description knows no such path"
+        known = request.path in ELSEWHERE or response.status_code in {401, 404, 405}
+        assert known, f"{what}: the description knows no such path"
         return Call("", response.status_code)
     deviations = [*_answer(operation, request, response)]
     if response.status_code >= 500 and not may_fail:

@@ -135,6 +135,7 @@ def test_a_cluster_goes_with_all_it_made(official: Any, cluster: Any, inside: Ku
     )
     official.kubernetes.destroy_associated_resources_dangerous(cluster["id"])
     assert official.kubernetes.list_clusters()["kubernetes_clusters"] == []
+    eventually(lambda: official.droplets.list(tag_name=f"k8s:{cluster['id']}")["meta"]["total"] == 0)
     eventually(lambda: official.load_balancers.list()["meta"]["total"] == 0)
     assert official.volumes.list()["meta"]["total"] == 0
 

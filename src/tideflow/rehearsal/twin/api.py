@@ -15,6 +15,7 @@ from tideflow.rehearsal.twin.paths import (
     balancers,
     clusters,
     domains,
+    droplets,
     faults,
     nodes,
     offers,
@@ -53,6 +54,7 @@ def application(state: State, lifecycle: Lifecycle, token: str) -> Flask:
     volumes.add(app, state, lifecycle)
     associated.add(app, state, lifecycle)
     domains.add(app, state)
+    droplets.add(app, state)
     access.add(app, state, lifecycle, ACCOUNT)
     return app
 

@@ -222,6 +222,12 @@ class Volumes(Page):
     region: str | None = None
 
 
+class Droplets(Page):
+    """Which droplets, if not all."""
+
+    tag_name: str | None = None
+
+
 class NodeDeletion(BaseModel):
     """Whether pods may stay until the end, and whether another node is to come."""
 

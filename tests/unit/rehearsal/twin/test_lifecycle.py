@@ -130,6 +130,28 @@ def test_nodes_are_recycled(world: World) -> None:
     assert not {node["id"] for node in found["nodes"]} & set(old)
 
 
+def test_nodes_are_droplets(world: World) -> None:
+    """Found by their cluster's tag, until the cluster has gone."""
+    cluster, other = world.running(tags=["mine"]), create(world.api, name="other").json["kubernetes_cluster"]
+
+    def droplets(query: str = "") -> list[Any]:
+        found: list[Any] = world.api.get(f"/v2/droplets{query}").json["droplets"]
+        return found
+
+    mine = f"?tag_name=k8s:{cluster['id']}"
+    assert {droplet["name"] for droplet in droplets(mine)} == world.there
+    assert {(droplet["size_slug"], droplet["status"]) for droplet in droplets(mine)} == {
+        ("s-4vcpu-8gb", "active")
+    }
+    assert {droplet["status"] for droplet in droplets(f"?tag_name=k8s:{other['id']}")} == {"new"}
+    assert world.api.get("/v2/droplets?per_page=1").json["meta"]["total"] == 6
+    assert droplets("?tag_name=k8s:worker") == droplets()
+    assert world.api.delete(f"{CLUSTERS}/{cluster['id']}").status_code == 204
+    assert len(droplets(mine)) == 3
+    world.later(60)
+    assert droplets(mine) == []
+
+
 def test_a_pool_keeps_a_node(world: World) -> None:
     """The last one cannot be deleted, but replaced."""
     cluster = world.running(node_pools=[{"name": "pool", "size": "s-2vcpu-4gb", "count": 1}])
