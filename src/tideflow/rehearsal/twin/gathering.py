@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tideflow.errors import TideflowError
@@ -38,8 +37,8 @@ def gather(state: State, client: Callable[[Cluster], Kubernetes]) -> None:
         if not cluster.serves:
             continue
         try:
-            with closing(client(cluster)) as kubernetes:
-                made = list(_balancers(cluster, kubernetes)), list(_volumes(cluster, kubernetes))
+            kubernetes = client(cluster)
+            made = list(_balancers(cluster, kubernetes)), list(_volumes(cluster, kubernetes))
         except TideflowError as error:
             _LOG.warning("%s: %s", cluster.name, error)
             continue

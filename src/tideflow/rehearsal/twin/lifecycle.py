@@ -57,6 +57,7 @@ class Lifecycle:
         self._started: set[str] = set()
         self._synced: dict[str, set[str]] = {}
         self._refused: dict[str, str] = {}
+        self._clients: dict[str, Kubernetes] = {}
         self.address = ""  # the URL of the twin itself, which control planes ask about tokens
 
     def control_plane(self, cluster_id: str) -> ControlPlane:
@@ -111,6 +112,7 @@ class Lifecycle:
                 if cluster.state == "provisioning" and self._is_due(cluster.created_at, _CLUSTER):
                     broken = self.switchboard.faults.breaks(cluster.name)
                     cluster.become("error" if broken else "running")
+                    cluster.message = "broken on request" if broken else ""
                 self._state.save()
 
     def _nodes(self, cluster: Cluster) -> None:
@@ -202,10 +204,16 @@ class Lifecycle:
         if not self._is_due(cluster.changed_at, _DELETION):
             return
         self.control_plane(cluster.id).delete()
+        if (client := self._clients.pop(cluster.id, None)) is not None:
+            client.close()
         with self._state.lock:
             self._state.remove(cluster)
             self._state.save()
 
     def client(self, cluster: Cluster) -> Kubernetes:
-        """Return a client of a cluster, with the rehearsal's own certificate; the caller closes it."""
-        return Kubernetes.from_kubeconfig(self.control_plane(cluster.id).admin_kubeconfig)
+        """Return a client of a cluster, with the rehearsal's own certificate; others have it too."""
+        plane = self.control_plane(cluster.id)
+        known = self._clients.get(cluster.id)
+        if known is None or known.host != plane.endpoint:
+            known = self._clients[cluster.id] = Kubernetes.from_kubeconfig(plane.admin_kubeconfig)
+        return known

@@ -37,9 +37,6 @@ class Objects:
             raise KubernetesError("it is away")
         return {"items": self.lists.get(path, [])}
 
-    def close(self) -> None:
-        """Do nothing."""
-
 
 class World:
     """A twin whose control planes are none; time passes when told to. The cluster ``ml`` has objects."""

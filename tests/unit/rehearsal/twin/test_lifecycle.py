@@ -40,7 +40,7 @@ def test_a_cluster_may_end_in_error(world: World) -> None:
     world.switch()
     world.later(3600)
     broken = world.cluster(broken["id"])
-    assert broken["status"]["state"] == "error"
+    assert broken["status"] == {"state": "error", "message": "broken on request"}
     assert "endpoint" not in broken
     assert world.api.get(f"{CLUSTERS}/{broken['id']}/kubeconfig").status_code == 404
     assert world.running(name="other")["status"]["state"] == "running"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,19 @@ def test_what_it_knows_survives_a_restart(api: Any, state: State, tmp_path: Path
     create(api, tags=["one"])
     file = tmp_path / "state.json"
     assert file.stat().st_mode & 0o777 == 0o600
+    assert State(file).clusters == state.clusters
+
+
+def test_what_an_older_twin_knew_is_read(tmp_path: Path) -> None:
+    """Without what it did not know yet."""
+    file = tmp_path / "state.json"
+    node = {"name": "pool-1", "id": "12345678-0", "created_at": 1.0, "state": "running"}
+    pool = {"name": "pool", "size": "s-2vcpu-4gb", "count": 1, "id": "p", "nodes": [node]}
+    cluster = {"name": "ml", "region": "nyc3", "version": "1.34.1-do.2", "id": "c", "pools": [pool]}
+    file.write_text(json.dumps({"clusters": [cluster]}))
+    state = State(file)
+    assert state.clusters["c"].pools[0].nodes[0].name == "pool-1"
+    state.save()
     assert State(file).clusters == state.clusters
 
 
