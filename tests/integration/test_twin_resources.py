@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dnslib import DNSRecord
 from tests import description
 from tests.integration.planes import eventually
 from tests.integration.twins import BODY, reached, running
@@ -140,8 +141,8 @@ def test_a_cluster_goes_with_all_it_made(official: Any, cluster: Any, inside: Ku
     assert official.volumes.list()["meta"]["total"] == 0
 
 
-def test_domains_with_pydo(official: Any, calls: set[str]) -> None:
-    """Made, found by whole name, corrected, deleted."""
+def test_domains_with_pydo(official: Any, twin: Twin, calls: set[str]) -> None:
+    """Made, found by whole name, corrected, served over DNS, deleted."""
     api = official.domains
     assert api.create({"name": "example.com"})["domain"]["ttl"] == 1800
     asked = {"type": "A", "name": "ml", "data": "203.0.113.7", "ttl": 60}
@@ -151,6 +152,9 @@ def test_domains_with_pydo(official: Any, calls: set[str]) -> None:
     api.patch_record("example.com", record["id"], {"type": "A", "data": "203.0.113.8"})
     api.update_record("example.com", record["id"], {"type": "A", "data": "203.0.113.9"})
     assert "ml.example.com. 60 IN A 203.0.113.9\n" in api.get("example.com")["domain"]["zone_file"]
+    question = DNSRecord.question("ml.example.com", "A")
+    reply = DNSRecord.parse(question.send("127.0.0.1", twin.port, timeout=30))
+    assert [str(answer.rdata) for answer in reply.rr] == ["203.0.113.9"]
     api.delete_record("example.com", record["id"])
     api.delete("example.com")
     assert api.list()["domains"] == []

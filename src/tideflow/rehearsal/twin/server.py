@@ -17,6 +17,7 @@ from tideflow.files import private_folder
 from tideflow.rehearsal import tokens
 from tideflow.rehearsal.twin.api import application
 from tideflow.rehearsal.twin.lifecycle import Lifecycle
+from tideflow.rehearsal.twin.nameserver import answering
 from tideflow.rehearsal.twin.state import State
 
 if TYPE_CHECKING:
@@ -92,9 +93,10 @@ def serve(
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    ready(f"{lifecycle.address}/v2/")
     try:
-        server.serve_forever()
+        with answering(state, HOST, port):
+            ready(f"{lifecycle.address}/v2/")
+            server.serve_forever()
     finally:
         lifecycle.stop()
         server.server_close()
