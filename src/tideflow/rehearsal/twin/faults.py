@@ -57,9 +57,10 @@ class Faults(_Exact):
 
     The first of the ``rules`` that fits a request is followed; one that has been followed ``times`` times is
     dropped, without ``times`` none is. Clusters of the names in ``broken_clusters`` end in the state
-    ``error``. With ``no_balancers``, Services get no address, and its text as the reason. The newest
-    ``missing_nodes`` of those that are being made never come. 1-clicks that are ``withdrawn`` are not
-    offered, and those that are ``rolled_back`` leave no more than a namespace.
+    ``error``. With ``no_balancers``, Services get no address, and its text as the reason. Deleted
+    clusters are shown while they are ``lingering``, as they go. The newest ``missing_nodes`` of those that
+    are being made never come. 1-clicks that are ``withdrawn`` are not offered, and those that are
+    ``rolled_back`` leave no more than a namespace.
     """
 
     rules: list[Rule] = Field(default_factory=list)
@@ -68,6 +69,7 @@ class Faults(_Exact):
     requests_per_minute: Annotated[int, Field(ge=1)] = 250
     broken_clusters: list[Glob] = Field(default_factory=list)
     no_balancers: str = ""
+    lingering: bool = False
     missing_nodes: Annotated[int, Field(ge=0)] = 0
     withdrawn: list[reading.OneClick] = Field(default_factory=list)
     rolled_back: list[reading.OneClick] = Field(default_factory=list)

@@ -183,11 +183,19 @@ def test_a_cluster_is_upgraded(world: World) -> None:
 
 
 def test_what_is_deleted_takes_a_while(world: World) -> None:
-    """It cannot be seen any more, and its name can be had again at once."""
+    """Its name can be had again at once, and it cannot be seen any more unless it is to linger."""
     cluster = world.running()
     assert world.api.delete(f"{CLUSTERS}/{cluster['id']}").status_code == 204
     world.later(59)
     assert cluster["id"] in world.state.clusters
+    world.switch(lingering=True)
+    assert world.cluster(cluster["id"])["status"]["state"] == "deleting"
+    (found,) = world.api.get(CLUSTERS).json["kubernetes_clusters"]
+    assert "endpoint" not in found
+    for path in ("", "/kubeconfig", "/node_pools"):  # it can be looked at, and nothing else
+        method = "DELETE" if path == "" else "GET"
+        assert world.api.open(f"{CLUSTERS}/{cluster['id']}{path}", method=method).status_code == 404
     assert world.running()["status"]["state"] == "running"
+    assert len(world.api.get(CLUSTERS).json["kubernetes_clusters"]) == 1
     assert cluster["id"] not in world.state.clusters
     assert TOKEN not in Path(world.state._file).read_text()

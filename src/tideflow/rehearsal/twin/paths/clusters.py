@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import jsonify, request
 
 from tideflow.rehearsal.twin import describing, reading
-from tideflow.rehearsal.twin.answering import body, cluster_of, refuse_beyond, refuse_taken
+from tideflow.rehearsal.twin.answering import NotFoundError, body, cluster_of, refuse_beyond, refuse_taken
 from tideflow.rehearsal.twin.cluster import Cluster, Pool
 from tideflow.rehearsal.twin.gathering import gather
 from tideflow.rehearsal.twin.reading import InvalidError
@@ -25,11 +25,14 @@ ONE = f"{PATH}/<cluster_id>"
 def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     """Answer for all clusters of the state."""
 
+    def shown(cluster: Cluster) -> bool:
+        return cluster.state != "deleting" or lifecycle.switchboard.faults.lingering
+
     @app.get(PATH)
     def listed() -> Response:
         asked = reading.read(reading.Page, request.args.to_dict())
         with state.lock:
-            found = [describing.cluster(cluster) for cluster in state if cluster.state != "deleting"]
+            found = [describing.cluster(cluster) for cluster in state if shown(cluster)]
         return jsonify(describing.page(found, "kubernetes_clusters", request.base_url, asked))
 
     @app.post(PATH)
@@ -48,7 +51,10 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     @app.get(ONE)
     def one(cluster_id: str) -> Response:
         with state.lock:
-            return jsonify(kubernetes_cluster=describing.cluster(cluster_of(state, cluster_id)))
+            cluster = state.clusters.get(cluster_id)
+            if cluster is None or not shown(cluster):
+                raise NotFoundError
+            return jsonify(kubernetes_cluster=describing.cluster(cluster))
 
     @app.put(ONE)
     def updated(cluster_id: str) -> tuple[Response, int]:
