@@ -2,16 +2,15 @@
 
 from tideflow.connectors.platform import CLUSTER
 from tideflow.operations import digitalocean
-from tideflow.operations.running import promise, settings
+from tideflow.operations.clusters import Wanted
+from tideflow.operations.running import platform, promise, settings
 
 _settings = settings()
 
 digitalocean.cluster(
     name="Cluster",
-    region=_settings.region,
-    version=_settings.kubernetes_version,
-    size=_settings.node_size,
-    count=_settings.node_count,
+    wanted=Wanted.of(_settings, name=platform().platform),
+    adopt=_settings.adopt_cluster,
     timeout=_settings.timeout_seconds,
 )
 

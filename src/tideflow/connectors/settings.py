@@ -8,13 +8,13 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from tideflow.errors import SettingError
 from tideflow.rehearsal.pace import PACES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from tideflow.engine.prune import Prune
 
@@ -23,6 +23,9 @@ T = TypeVar("T")
 PRUNE: tuple[Prune, ...] = ("off", "objects", "everything")
 
 TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+
+TAG = "tideflow"
+"""The tag of clusters that Tideflow made or was told to take over; others it leaves alone."""
 
 PLACEHOLDER_HOSTNAME = "kubeflow.example.com"
 PLACEHOLDER_EMAIL = "user@example.com"
@@ -35,7 +38,15 @@ _HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.(?!\d+\Z){_LABE
 _EMAIL = re.compile(rf"[A-Za-z0-9._%+-]{{1,64}}@{_LABEL}(\.{_LABEL})+", re.ASCII | re.IGNORECASE)
 # DigitalOcean's own rule for the name of a cluster; it becomes part of the nodes' names.
 _CLUSTER_NAME = re.compile(rf"{_LABEL}", re.ASCII)
-_MINOR = re.compile(r"1\.\d{2}(\.\d{1,2}(-do\.\d+)?)?", re.ASCII)
+# A minor, a patch of it, or DigitalOcean's slug; the preflight says why it is never the latest.
+_VERSION = re.compile(r"1\.\d{2}(\.\d{1,2}(-do\.\d+)?)?|latest", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_TAG = re.compile(r"[A-Za-z0-9_:-]{1,255}", re.ASCII)
+_WINDOW = re.compile(
+    r"(any|monday|tuesday|wednesday|thursday|friday|saturday|sunday) ([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII
+)
+MOST_NODES = 512
+"""How many nodes a cluster of DigitalOcean's may have."""
 
 
 class Data(Protocol):
@@ -48,12 +59,24 @@ class Data(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of one platform; what each is for, and its unit, is in ``group_data/all.py``."""
+    """The settings of one platform; what each is for, and its unit, is in ``group_data/all.py``.
+
+    None stands for what is not set: DigitalOcean decides, and what is there is left.
+    """
 
     region: str
+    vpc: str | None
     kubernetes_version: str
+    unsupported_kubernetes: bool
     node_count: int
     node_size: str
+    node_autoscale: tuple[int, int] | Literal[False] | None
+    high_availability: bool | None
+    auto_upgrade: bool | None
+    surge_upgrade: bool | None
+    maintenance_window: str | None
+    cluster_tags: tuple[str, ...] | None
+    adopt_cluster: bool
     hostname: str
     email: str
     change_password: bool
@@ -79,17 +102,29 @@ class Settings:
         if not _EMAIL.fullmatch(email):
             raise SettingError(f"the setting email is {email!r}, which is not an e-mail address")
         version = _text(data, "kubernetes_version")
-        if not _MINOR.fullmatch(version):
+        if not _VERSION.fullmatch(version):
             raise SettingError(
                 f"the setting kubernetes_version is {version!r}, not a minor version such as '1.34'",
                 hint="on the command line, quote it twice: --data 'kubernetes_version=\"1.30\"'",
             )
         fastest, slowest = _range(data, "rehearsal_pod_ready_seconds")
+        count = _whole(data, "node_count", least=1, most=MOST_NODES)
         return cls(
             region=_text(data, "region"),
+            vpc=_form(data, "vpc", _UUID, "the UUID of a VPC"),
             kubernetes_version=version,
-            node_count=_whole(data, "node_count", least=1, most=512),
+            unsupported_kubernetes=_flag(data, "unsupported_kubernetes"),
+            node_count=count,
             node_size=_text(data, "node_size"),
+            node_autoscale=_bounds(data, "node_autoscale", count),
+            high_availability=_if_set(data, "high_availability", _flag),
+            auto_upgrade=_if_set(data, "auto_upgrade", _flag),
+            surge_upgrade=_if_set(data, "surge_upgrade", _flag),
+            maintenance_window=_form(
+                data, "maintenance_window", _WINDOW, "a day and an hour such as 'sunday 02:00' or 'any 02:00'"
+            ),
+            cluster_tags=_if_set(data, "cluster_tags", _tags),
+            adopt_cluster=_flag(data, "adopt_cluster"),
             hostname=hostname,
             email=email,
             change_password=_flag(data, "change_password"),
@@ -163,6 +198,52 @@ def _flag(data: Data, name: str) -> bool:
     if not isinstance(value, bool):
         raise SettingError(f"the setting {name} is {value!r}, neither true nor false", hint=_WHERE)
     return value
+
+
+def _if_set(data: Data, name: str, read: Callable[[Data, str], T]) -> T | None:
+    return None if data.get(name) is None else read(data, name)
+
+
+def _form(data: Data, name: str, form: re.Pattern[str], meant: str) -> str | None:
+    """Return a text in lower case that has to have a form, or None where it is not set."""
+    value = _if_set(data, name, _text)
+    if value is not None and not form.fullmatch(value.lower()):
+        raise SettingError(f"the setting {name} is {value!r}, not {meant}", hint=_WHERE)
+    return value and value.lower()
+
+
+def _tags(data: Data, name: str) -> tuple[str, ...]:
+    value = data.get(name)
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(tag, str) and _TAG.fullmatch(tag) for tag in value
+    ):
+        raise SettingError(
+            f"the setting {name} is {value!r}, not a list of tags of letters, digits, '_', ':' and '-'",
+            hint=_WHERE,
+        )
+    return tuple(dict.fromkeys(value))
+
+
+def _bounds(data: Data, name: str, count: int) -> tuple[int, int] | Literal[False] | None:
+    """Return between how many nodes a pool is scaled, False for not at all, None where it is not set."""
+    value = data.get(name)
+    if value is None or value is False:
+        return value
+    try:
+        least, most = map(int, value)
+    except (TypeError, ValueError):
+        least, most = 1, 0
+    if not 1 <= least <= most <= MOST_NODES or list(value) != [least, most]:
+        raise SettingError(
+            f"the setting {name} is {value!r}, neither false nor two numbers of nodes such as [3, 6]",
+            hint=_WHERE,
+        )
+    if not least <= count <= most:
+        raise SettingError(
+            f"the setting {name} is {value!r}, and the setting node_count, {count}, is not between them",
+            hint="a pool begins with node_count nodes: change one of the two",
+        )
+    return least, most
 
 
 def _choice(data: Data, name: str, choices: Sequence[T]) -> T:

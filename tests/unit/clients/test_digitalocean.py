@@ -15,7 +15,6 @@ from urllib3.exceptions import ProtocolError
 
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
-from tideflow.clients.provided import NodePool
 from tideflow.errors import DigitalOceanError
 from tideflow.rehearsal.addresses import free_port
 
@@ -365,7 +364,7 @@ def test_a_change_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
     """It says what is to be, so that twice is no more than once."""
     server.then(CUT)
     server.then(202, {})
-    api.resize_node_pool("c-1", NodePool("p", "pool", "s-1", 3, ()), count=5)
+    api.update_node_pool("c-1", "p", name="pool", count=5)
     assert server.asked == [f"PUT {CLUSTERS}/c-1/node_pools/p"] * 2
 
 
@@ -390,7 +389,11 @@ CALLS: dict[str, tuple[str, Callable[[DigitalOcean], object]]] = {
     ),
     f"PUT {CLUSTERS}/c/node_pools/p": (
         "kubernetes:update",
-        lambda api: api.resize_node_pool("c", NodePool("p", "pool", "s-1", 3, ()), count=5),
+        lambda api: api.update_node_pool("c", "p", name="pool", count=5),
+    ),
+    f"PUT {CLUSTERS}/c": (
+        "kubernetes:update",
+        lambda api: api.update_cluster("c", name="ml", fields={"ha": True}),
     ),
     f"DELETE {CLUSTERS}/c": ("kubernetes:delete", lambda api: api.delete_cluster("c")),
     "POST /v2/1-clicks/kubernetes": (

@@ -1,0 +1,279 @@
+"""What a cluster is to be, and what of one that exists has to become another; decided without asking anybody.
+
+A setting that is None is not set: DigitalOcean decides for a new cluster, and what a cluster has is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tideflow.connectors.settings import TAG
+from tideflow.errors import SettingError
+from tideflow.operations import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tideflow.clients.provided import Cluster, NodePool
+    from tideflow.connectors.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A cluster as the settings have it; ``autoscale`` is the least and the most nodes, or False for off."""
+
+    name: str
+    region: str
+    version: str
+    size: str
+    count: int
+    vpc: str | None = None
+    autoscale: tuple[int, int] | Literal[False] | None = None
+    ha: bool | None = None
+    auto_upgrade: bool | None = None
+    surge_upgrade: bool | None = None
+    maintenance_window: str | None = None
+    tags: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, *, name: str) -> Self:
+        """Return what the settings say of the cluster of that name."""
+        return cls(
+            name=name,
+            region=settings.region,
+            version=settings.kubernetes_version,
+            size=settings.node_size,
+            count=settings.node_count,
+            vpc=settings.vpc,
+            autoscale=settings.node_autoscale,
+            ha=settings.high_availability,
+            auto_upgrade=settings.auto_upgrade,
+            surge_upgrade=settings.surge_upgrade,
+            maintenance_window=settings.maintenance_window,
+            tags=settings.cluster_tags,
+        )
+
+    def __str__(self) -> str:
+        """Return it in words, without what is left to DigitalOcean."""
+        given = {
+            "high_availability": bool(self.ha),
+            "cluster_tags": self.cluster_fields()["tags"],
+            "vpc": self.vpc,
+            "node_autoscale": self.autoscale,
+            "auto_upgrade": self.auto_upgrade,
+            "surge_upgrade": self.surge_upgrade,
+            "maintenance_window": self.maintenance_window,
+        }
+        fields = ", ".join(f"{name}: {_said(value)}" for name, value in given.items() if value is not None)
+        return f"{self.count} nodes of {self.size} in {self.region}, Kubernetes {self.version} ({fields})"
+
+    @property
+    def own_tags(self) -> tuple[str, ...]:
+        """The tags that say whose the cluster is: Tideflow's, and this platform's."""
+        return (TAG, f"{TAG}:{self.name}")
+
+    @property
+    def most_nodes(self) -> int:
+        """How many nodes there can be, which is what has to hold all pods and may be billed."""
+        return self.autoscale[1] if self.autoscale else self.count
+
+    def cluster_fields(self) -> dict[str, Any]:
+        """Return the API's fields for a new cluster; ``ha`` is always among them."""
+        given = {
+            "ha": bool(self.ha),
+            "tags": list(dict.fromkeys([*self.own_tags, *(self.tags or ())])),
+            "vpc_uuid": self.vpc,
+            "auto_upgrade": self.auto_upgrade,
+            "surge_upgrade": self.surge_upgrade,
+            "maintenance_policy": self.maintenance_window and _policy(self.maintenance_window),
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def pool_fields(self) -> dict[str, Any]:
+        """Return the API's fields for the pool of a new cluster."""
+        return {} if self.autoscale is None else _scaling(self.autoscale)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has to become another: in words, ``setting: old → new``, and as fields of the API.
+
+    ``count`` is how many nodes the pool is to have; None if nothing of the pool changes.
+    """
+
+    words: list[str] = field(default_factory=list)
+    cluster: dict[str, Any] = field(default_factory=dict)
+    pool: dict[str, Any] = field(default_factory=dict)
+    count: int | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to change."""
+        return bool(self.words)
+
+
+def pool_of(found: Cluster, wanted: Wanted) -> NodePool | None:
+    """Return the pool that the settings are about: ours by its name, or else the first of the size.
+
+    Pools that people made besides, for GPUs perhaps, are theirs.
+    """
+    ours = (pool for pool in found.node_pools if pool.name == f"{wanted.name}-pool")
+    return next(ours, next((pool for pool in found.node_pools if pool.size == wanted.size), None))
+
+
+def changes(found: Cluster, wanted: Wanted) -> Changes:
+    """Return what of a cluster has to become another, and can."""
+    made = Changes()
+
+    def change(setting: str, was: object, becomes: object, **fields: Any) -> None:
+        made.words.append(f"{setting}: {_said(was)} → {_said(becomes)}")
+        made.cluster.update(fields)
+
+    tags = _tags(found, wanted)
+    if set(tags) != set(found.tags):
+        change("cluster_tags", found.tags, tags, tags=tags)
+    if wanted.ha and not found.ha:
+        change("high_availability", found.ha, wanted.ha, ha=True)
+    for setting in ("auto_upgrade", "surge_upgrade"):
+        was, becomes = getattr(found, setting), getattr(wanted, setting)
+        if becomes not in {None, was}:
+            change(setting, was, becomes, **{setting: becomes})
+    window = wanted.maintenance_window
+    if window not in {None, found.maintenance_window}:
+        change(
+            "maintenance_window", found.maintenance_window, window, maintenance_policy=_policy(window or "")
+        )
+    return _with_pool(made, pool_of(found, wanted), wanted)
+
+
+def _with_pool(made: Changes, pool: NodePool | None, wanted: Wanted) -> Changes:
+    if pool is None:
+        return made
+    was = _autoscale(pool)
+    becomes = was if wanted.autoscale is None else wanted.autoscale
+    fields: dict[str, Any] = {}
+    if becomes != was:
+        made.words.append(f"node_autoscale: {_said(was)} → {_said(becomes)}")
+        fields = _scaling(becomes)
+    # While it is scaled, how many nodes there are is not ours to say, but for the bounds.
+    count = min(max(pool.count, becomes[0]), becomes[1]) if becomes else max(pool.count, wanted.count)
+    if count != pool.count:
+        made.words.append(f"node_count: {pool.count} → {count}")
+    if not fields and count == pool.count:
+        return made
+    return Changes(made.words, made.cluster, fields, count)
+
+
+def problems(found: Cluster, wanted: Wanted, *, adopt: bool) -> Iterator[SettingError]:
+    """Yield what keeps a cluster from becoming what the settings say, each with what to do about it."""
+    the_cluster = f"the cluster {found.name}"
+    if TAG not in found.tags and not adopt:
+        differs = "; ".join(_differences(found, wanted)) or "nothing"
+        yield SettingError(
+            f"{the_cluster} was not made by Tideflow: it has no tag {TAG}. What differs from the settings: "
+            f"{differs}",
+            hint="to take it over, add --data adopt_cluster=true; else name another platform",
+        )
+    if found.region != wanted.region:
+        yield SettingError(
+            f"{the_cluster} is in {found.region}, and the setting region is {wanted.region}",
+            hint="a cluster cannot move: set region to where it is, or name another platform",
+        )
+    if wanted.vpc not in {None, found.vpc}:
+        yield SettingError(
+            f"{the_cluster} is in the VPC {found.vpc}, and the setting vpc is {wanted.vpc}",
+            hint="a cluster cannot move: set vpc to where it is, or name another platform",
+        )
+    if wanted.ha is False and found.ha:
+        yield SettingError(
+            f"the control plane of {the_cluster} is highly available, and high_availability is false",
+            hint="DigitalOcean does not take that back: set high_availability to None or true",
+        )
+    pool = pool_of(found, wanted)
+    fewer = pool and _fewer(pool, wanted)
+    if pool is not None and fewer:
+        yield SettingError(
+            f"the pool {pool.name} of {the_cluster} has {pool.count} nodes, and {fewer}",
+            hint="nodes are not removed from here yet: set at least as many as there are, or remove nodes in "
+            "DigitalOcean's control panel first",
+        )
+
+
+def _fewer(pool: NodePool, wanted: Wanted) -> str:
+    """Return which setting wants fewer nodes than there are, if one does."""
+    if wanted.autoscale:
+        most = wanted.autoscale[1]
+        return f"node_autoscale allows {most} at most" if pool.count > most else ""
+    if wanted.autoscale is None and pool.auto_scale:
+        return ""
+    return f"the setting node_count is {wanted.count}" if pool.count > wanted.count else ""
+
+
+def notes(found: Cluster, wanted: Wanted) -> Iterator[str]:
+    """Yield which settings are not true of a cluster, since nothing is done about it from here yet."""
+    pool = pool_of(found, wanted)
+    sizes = ", ".join(dict.fromkeys(each.size for each in found.node_pools))
+    for setting, value, there, same in (
+        ("kubernetes_version", wanted.version, found.version, versions.is_of(found.version, wanted.version)),
+        ("node_size", wanted.size, sizes, pool is not None and pool.size == wanted.size),
+    ):
+        if not same:
+            yield (
+                f"the setting {setting} is {value}, and the cluster has {there}: that is not changed from "
+                "here yet, but in DigitalOcean's control panel"
+            )
+    if pool is not None and wanted.autoscale is None and pool.auto_scale:
+        yield (
+            f"DigitalOcean scales the pool {pool.name} between {pool.min_nodes} and {pool.max_nodes} nodes: "
+            "node_count does not count"
+        )
+
+
+def _differences(found: Cluster, wanted: Wanted) -> Iterator[str]:
+    """Yield all that is not as the settings say, whether it can be changed or not."""
+    pool = pool_of(found, wanted)
+    sizes = ", ".join(dict.fromkeys(each.size for each in found.node_pools))
+    if found.region != wanted.region:
+        yield f"region: {found.region} → {wanted.region}"
+    if wanted.vpc not in {None, found.vpc}:
+        yield f"vpc: {found.vpc} → {wanted.vpc}"
+    if not versions.is_of(found.version, wanted.version):
+        yield f"kubernetes_version: {found.version} → {wanted.version}"
+    if pool is None or pool.size != wanted.size:
+        yield f"node_size: {sizes} → {wanted.size}"
+    if pool is not None and _fewer(pool, wanted):
+        yield f"node_count: {pool.count} → {wanted.most_nodes}"
+    if wanted.ha is False and found.ha:
+        yield "high_availability: on → off"
+    yield from changes(found, wanted).words
+
+
+def _tags(found: Cluster, wanted: Wanted) -> list[str]:
+    """Return the tags that the cluster is to have; those of others stay where none are set."""
+    others = found.tags if wanted.tags is None else wanted.tags
+    return list(dict.fromkeys([*others, *wanted.own_tags]))
+
+
+def _autoscale(pool: NodePool) -> tuple[int, int] | Literal[False]:
+    return pool.auto_scale and (pool.min_nodes, pool.max_nodes)
+
+
+def _scaling(bounds: tuple[int, int] | Literal[False]) -> dict[str, Any]:
+    if not bounds:
+        return {"auto_scale": False}
+    return {"auto_scale": True, "min_nodes": bounds[0], "max_nodes": bounds[1]}
+
+
+def _policy(window: str) -> dict[str, str]:
+    day, _, start = window.partition(" ")
+    return {"day": day, "start_time": start}
+
+
+def _said(value: object) -> str:
+    """Return a value as people read it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        between = " to " if all(isinstance(part, int) for part in value) and value else ", "
+        return between.join(map(str, value)) or "none"
+    return str(value) or "none"
