@@ -71,7 +71,7 @@ class Fit:
         """Yield what is asked, what is offered, and what would fit, for people; ``others`` fit as well."""
         empty = self.packing.empty
         offered = Room(empty.cpu * self.number, empty.memory * self.number)
-        yield f"    asked    {self.asked.pods} pods: {self.asked}, {self.sidecars} sidecars among it"
+        yield f"    asked    {self.asked.pods} pods: {self.asked}, with {self.sidecars} sidecars"
         yield f"    offered  {self.number} nodes of {self.size}: {offered}, {empty} on each"
         for name, room in list(self.packing.misfits.items())[:_MISFITS]:
             yield f"             too small for {name}, which asks for {room}"
@@ -149,10 +149,9 @@ def _fit(
     packing = capacity.pack(found, [*pods, *everywhere], unwritten)
     if packing is None:
         raise ValueError(size)
-    asked = Room(pods=0)
-    for _, template, replicas in unwritten:
-        for _ in range(replicas):
-            asked += capacity.asked(template["spec"])
+    specs = [template["spec"] for _, template, replicas in unwritten for _ in range(replicas)]
+    specs += [pod["spec"] for pod in pods if not _is_apart(pod)]
+    asked = sum(map(capacity.asked, specs), Room(pods=0))
     sidecars = sum(workload.number for workload in counted if workload.sidecar)
     return Fit(size, number, packing, asked, sidecars)
 
@@ -163,6 +162,13 @@ def _daemon(workload: Workload) -> Mapping[str, Any]:
     owner = {"kind": "DaemonSet", "uid": str(key)}
     metadata = {"namespace": key.namespace, "name": key.name, "ownerReferences": [owner]}
     return {"metadata": metadata, "spec": workload.template["spec"]}
+
+
+def _is_apart(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod needs no place of its own: it is over, or runs on every node."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    over = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+    return over or any(owner["kind"] == "DaemonSet" for owner in owners)
 
 
 def _is_closed(node: Mapping[str, Any]) -> bool:
