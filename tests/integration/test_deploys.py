@@ -210,6 +210,9 @@ def test_more_nodes_are_added_and_other_differences_said(sample: tuple[Checkout,
     assert NO_CHANGE in printed
     printed = checkout.pyinfra("deploys/cluster.py", check=False)
     assert "has 4 nodes, and the setting node_count is 3; nodes are not removed from here yet" in printed
+    # For good, as people do it.
+    (checkout.folder / "group_data" / "ml-platform.py").write_text("node_count = 4\n")
+    assert NO_CHANGE in checkout.pyinfra("deploys/cluster.py")
 
 
 def test_ctrl_c_ends_cleanly_and_the_next_run_goes_on(sample: tuple[Checkout, str]) -> None:

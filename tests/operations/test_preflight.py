@@ -1,0 +1,137 @@
+"""What is told before a real cluster is made, and before a base is applied to live nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.integration.deploying import Checkout
+from tests.operations.clouds import NAME, Cloud, described
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
+OPTIONS = {
+    "options": {
+        "regions": [{"slug": "nyc3", "name": "New York 3"}, {"slug": "fra1", "name": "Frankfurt 1"}],
+        "sizes": [{"slug": slug, "name": slug} for slug in ("s-2vcpu-4gb", "s-4vcpu-8gb")],
+        "versions": [
+            {"slug": slug, "kubernetes_version": ""}
+            for slug in ("1.33.9-do.1", "1.34.9-do.0", "1.34.10-do.1")
+        ],
+    }
+}
+SIZES = {
+    "sizes": [
+        {"slug": "s-4vcpu-8gb", "vcpus": 4, "memory": 8192, "regions": ["nyc3"], "available": True},
+        {"slug": "s-2vcpu-4gb", "vcpus": 2, "memory": 4096, "regions": ["fra1", "nyc3"], "available": True},
+    ]
+}
+ACCOUNT = {"account": {"email": "me@example.org", "droplet_limit": 10, "status": "active"}}
+ANSWERS: dict[str, Any] = {
+    "account": ACCOUNT,
+    "droplets": {"droplets": [], "meta": {"total": 7}},
+    "kubernetes/options": OPTIONS,
+    "sizes": SIZES,
+}
+
+
+def dry(folder: Path, cloud: Cloud, *arguments: str) -> tuple[int, str]:
+    """Say what would be made, in a checkout of its own; return the exit status and what was printed."""
+    checkout = Checkout.make(folder / "checkout")
+    with cloud.serving():
+        done = checkout.run(
+            "pyinfra",
+            "--dry",
+            *OWN,
+            "inventory.py",
+            "deploys/cluster.py",
+            *arguments,
+            check=False,
+            **cloud.environment,
+        )
+    printed = (done.stdout + done.stderr).replace(f"[@doks/{NAME}] ", "")
+    assert "Traceback" not in printed
+    assert "canary" not in printed
+    assert cloud.asked == []
+    return done.returncode, printed
+
+
+def test_what_is_offered_is_no_problem(tmp_path: Path) -> None:
+    """The newest patch is shown; that nothing is vendored yet is said."""
+    status, printed = dry(tmp_path, Cloud(None, **ANSWERS))
+    assert status == 0
+    assert "Kubernetes 1.34 is 1.34.10-do.1 now" in printed
+    assert "nobody knows whether it fits: make vendor" in printed
+    assert "not checked" not in printed
+    assert f"would create the cluster {NAME}: 3 nodes of s-4vcpu-8gb" in printed
+
+
+def test_a_region_without_the_size_and_droplets_that_are_too_many(tmp_path: Path) -> None:
+    """Both at once: each is known to the API only, and a refused create would tell one of them."""
+    settings = ("--data", "region=fra1", "--data", "node_count=4")
+    status, printed = dry(tmp_path, Cloud(None, **ANSWERS), *settings)
+    assert status == 1
+    assert "the region fra1 has no s-4vcpu-8gb; set node_size to what it has (s-2vcpu-4gb)" in printed
+    assert "the account may have 10 droplets and has 7: 4 more nodes are too many" in printed
+    assert "2 problems have to be solved first" in printed
+
+
+def test_a_cluster_that_would_grow_needs_room_in_the_account(tmp_path: Path) -> None:
+    """Only for the nodes that it does not have yet."""
+    status, printed = dry(tmp_path, Cloud(described(), **ANSWERS), "--data", "node_count=6")
+    assert status == 0
+    assert "node_count: 3 → 6" in printed
+    status, printed = dry(
+        tmp_path / "again", Cloud(described(), **ANSWERS), "--data", "node_count=7", "--data", "region=fra1"
+    )
+    assert status == 1
+    assert "has 7: 4 more nodes are too many" in printed
+    assert "is in nyc3, and the setting region is fra1" in printed
+
+
+def test_what_a_token_may_not_know_is_said_and_not_checked(tmp_path: Path) -> None:
+    """Nodes of clusters are counted then, of which there is none."""
+    status, printed = dry(tmp_path, Cloud(None, **{"kubernetes/options": OPTIONS}), "--data", "node_count=20")
+    assert status == 0
+    assert "not checked: which sizes the region has (DigitalOcean answered 404 not_found to GET" in printed
+    assert "not checked: how many droplets there are; counted are the nodes of clusters" in printed
+    assert "not checked: how many droplets the account may have" in printed
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """Return a checkout whose rehearsal deploys the sample, on one node; it is stopped afterwards."""
+    (tmp_path / "rehearsed").mkdir()
+    made = Checkout.make(tmp_path / "rehearsed")
+    made.platform.mkdir(parents=True)
+    (made.platform / "sample-base").touch()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.mark.usefixtures("binaries")
+def test_live_nodes_without_room_are_told_before_the_base_is_applied(checkout: Checkout) -> None:
+    """Others' pods may have taken the room; with it, the base is applied, and a rerun asks no more."""
+    one = ("--data", "node_count=1")
+    checkout.pyinfra("deploys/cluster.py", *one)
+    checkout.kubectl(
+        *("run", "theirs", "--image=example.org/theirs:1"),
+        '--overrides={"spec": {"containers": [{"name": "theirs", "image": "example.org/theirs:1", '
+        '"resources": {"requests": {"memory": "4Gi"}}}]}}',
+    )
+    for how in ("-y", "--dry"):
+        done = checkout.run("pyinfra", how, "inventory.py", "deploys/kubeflow_base.py", *one, check=False)
+        assert done.returncode == 1
+        assert "Kubeflow does not fit 1 nodes of s-4vcpu-8gb" in done.stderr
+        assert "2 of s-4vcpu-8gb ($96 a month)" in done.stderr
+    assert "namespaces" not in str(checkout.writes())
+    checkout.kubectl("delete", "pod", "theirs", "--force", "--grace-period=0")
+    assert "all are ready" in checkout.pyinfra("deploys/kubeflow_base.py", *one)
+    mark = checkout.mark()
+    assert "] Success" not in checkout.pyinfra("deploys/kubeflow_base.py", *one)
+    assert checkout.writes(mark) == []
