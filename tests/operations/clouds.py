@@ -13,6 +13,30 @@ if TYPE_CHECKING:
 
 TOKEN = "canary-token"
 NAME = "production"
+_OPTIONS = {
+    "options": {
+        "regions": [{"slug": "nyc3", "name": "New York 3"}, {"slug": "fra1", "name": "Frankfurt 1"}],
+        "sizes": [{"slug": slug, "name": slug} for slug in ("s-2vcpu-4gb", "s-4vcpu-8gb")],
+        "versions": [
+            {"slug": slug, "kubernetes_version": ""}
+            for slug in ("1.33.9-do.1", "1.34.9-do.0", "1.34.10-do.1")
+        ],
+    }
+}
+_SIZES = {
+    "sizes": [
+        {"slug": "s-4vcpu-8gb", "vcpus": 4, "memory": 8192, "regions": ["nyc3"], "available": True},
+        {"slug": "s-2vcpu-4gb", "vcpus": 2, "memory": 4096, "regions": ["fra1", "nyc3"], "available": True},
+    ]
+}
+_ACCOUNT = {"account": {"email": "me@example.org", "droplet_limit": 10, "status": "active"}}
+ANSWERS: dict[str, Any] = {
+    "account": _ACCOUNT,
+    "droplets": {"droplets": [], "meta": {"total": 7}},
+    "kubernetes/options": _OPTIONS,
+    "sizes": _SIZES,
+}
+"""What an account may have: two regions, of which one lacks a size, and three more nodes."""
 
 
 def described(state: str = "running", **changed: Any) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.deploying import Checkout
-from tests.operations.clouds import NAME, Cloud, described
+from tests.operations.clouds import ANSWERS, NAME, Cloud, described
 
 from tideflow.rehearsal.control_plane import NAMES
 
@@ -149,13 +150,13 @@ def test_a_cluster_that_tideflow_did_not_make_is_left_alone(tmp_path: Path, how:
 
 def test_a_cluster_that_is_adopted_gets_our_tags_and_what_the_settings_say(tmp_path: Path) -> None:
     """Once it is asked for; --dry says so, and does nothing."""
-    cloud = Cloud(FOREIGN)
+    cloud = Cloud(FOREIGN, **ANSWERS)
     status, printed = run(cloud, tmp_path, "--data", "adopt_cluster=true", how="--dry")
     assert status == 0
     for words in ("cluster_tags: theirs → theirs, tideflow, tideflow:production", "node_count: 2 → 3"):
         assert f"would change the cluster production: {words}" in printed
     assert cloud.asked == []
-    cloud = Cloud(FOREIGN, None)  # which goes away, since nobody serves its Kubernetes here
+    cloud = Cloud(FOREIGN, None, **ANSWERS)  # which goes away, since nobody serves its Kubernetes here
     assert run(cloud, tmp_path / "again", "--data", "adopt_cluster=true")[0] == 1
     assert cloud.asked == [
         (
@@ -236,3 +237,23 @@ def test_a_cluster_whose_mesh_could_not_work_is_refused(checkout: Checkout) -> N
     assert "Kubeflow's mesh would not work in this cluster: cni-exclusive is true" in printed
     checkout.kubectl("patch", *where, "-p", '{"data": {"cni-exclusive": "false"}}')
     assert "] No changes" in checkout.pyinfra("deploys/cluster.py")
+
+
+@pytest.mark.usefixtures("binaries")
+def test_a_run_that_is_killed_while_a_cluster_is_made_is_gone_on_with(checkout: Checkout) -> None:
+    """The next run finds the cluster by its name, waits for it, and makes no other."""
+    slow = ("--data", "rehearsal_speed=30")
+    run = ("pyinfra", "-y", "inventory.py", "deploys/cluster.py", *slow)
+    process = checkout.begin(*run)
+    clusters = checkout.platform / "rehearsal" / "clusters"
+    deadline = time.monotonic() + 60
+    while not clusters.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    assert len(list(clusters.iterdir())) == 1
+    done = checkout.run("pyinfra", "--dry", *run[2:]).stderr
+    assert "would wait for the cluster ml-platform, which is provisioning" in done
+    assert "] Success" in checkout.pyinfra("deploys/cluster.py", *slow)
+    assert "] No changes" in checkout.pyinfra("deploys/cluster.py", *slow)
+    assert len(list(clusters.iterdir())) == 1

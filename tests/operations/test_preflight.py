@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.deploying import Checkout
-from tests.operations.clouds import NAME, Cloud, described
+from tests.operations.clouds import ANSWERS, NAME, Cloud, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.operations.conftest import Scratch
+
 OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
-OPTIONS = {
-    "options": {
-        "regions": [{"slug": "nyc3", "name": "New York 3"}, {"slug": "fra1", "name": "Frankfurt 1"}],
-        "sizes": [{"slug": slug, "name": slug} for slug in ("s-2vcpu-4gb", "s-4vcpu-8gb")],
-        "versions": [
-            {"slug": slug, "kubernetes_version": ""}
-            for slug in ("1.33.9-do.1", "1.34.9-do.0", "1.34.10-do.1")
-        ],
-    }
-}
-SIZES = {
-    "sizes": [
-        {"slug": "s-4vcpu-8gb", "vcpus": 4, "memory": 8192, "regions": ["nyc3"], "available": True},
-        {"slug": "s-2vcpu-4gb", "vcpus": 2, "memory": 4096, "regions": ["fra1", "nyc3"], "available": True},
-    ]
-}
-ACCOUNT = {"account": {"email": "me@example.org", "droplet_limit": 10, "status": "active"}}
-ANSWERS: dict[str, Any] = {
-    "account": ACCOUNT,
-    "droplets": {"droplets": [], "meta": {"total": 7}},
-    "kubernetes/options": OPTIONS,
-    "sizes": SIZES,
-}
+OPTIONS = {"kubernetes/options": ANSWERS["kubernetes/options"]}
 
 
 def dry(folder: Path, cloud: Cloud, *arguments: str) -> tuple[int, str]:
@@ -94,7 +74,7 @@ def test_a_cluster_that_would_grow_needs_room_in_the_account(tmp_path: Path) -> 
 
 def test_what_a_token_may_not_know_is_said_and_not_checked(tmp_path: Path) -> None:
     """Nodes of clusters are counted then, of which there is none."""
-    status, printed = dry(tmp_path, Cloud(None, **{"kubernetes/options": OPTIONS}), "--data", "node_count=20")
+    status, printed = dry(tmp_path, Cloud(None, **OPTIONS), "--data", "node_count=20")
     assert status == 0
     assert "not checked: which sizes the region has (DigitalOcean answered 404 not_found to GET" in printed
     assert "not checked: how many droplets there are; counted are the nodes of clusters" in printed
@@ -135,3 +115,31 @@ def test_live_nodes_without_room_are_told_before_the_base_is_applied(checkout: C
     mark = checkout.mark()
     assert "] Success" not in checkout.pyinfra("deploys/kubeflow_base.py", *one)
     assert checkout.writes(mark) == []
+
+
+ROOM = """
+from tideflow.engine.manifests import load
+from tideflow.operations import preflight
+from tideflow.operations.bases import Base
+from tideflow.operations.credentials import Credentials
+
+requests = {"memory": "7Gi"}
+container = {"name": "main", "image": "example.org/main:1", "resources": {"requests": requests}}
+template = {"metadata": {"labels": {"app": "large"}}, "spec": {"containers": [container]}}
+manifests = load([{
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "large", "namespace": "default"},
+    "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "large"}}, "template": template},
+}])
+preflight.room(name="Room", base=Base(manifests, Credentials(manifests, ()), ()))
+"""
+
+
+def test_nodes_that_somebody_else_makes_may_become_more(here: Scratch) -> None:
+    """So that what does not fit now is said, and no error."""
+    here.write("room.py", ROOM)
+    done = here.pyinfra("-y", "room.py")
+    assert done.returncode == 0, done.stderr
+    assert "Kubeflow does not fit 1 nodes" in done.stderr
+    assert here.writes() == []

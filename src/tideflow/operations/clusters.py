@@ -172,14 +172,15 @@ def problems(found: Cluster, wanted: Wanted, *, adopt: bool) -> Iterator[Setting
         yield SettingError(
             f"{the_cluster} was not made by Tideflow: it has no tag {TAG}. What differs from the settings: "
             f"{differs}",
-            hint="to take it over, add --data adopt_cluster=true; else name another platform",
+            hint="to take it over, add --data adopt_cluster=true; else name another platform (or give the "
+            "token the scope tag:read, without which no tags are seen)",
         )
     if found.region != wanted.region:
         yield SettingError(
             f"{the_cluster} is in {found.region}, and the setting region is {wanted.region}",
             hint="a cluster cannot move: set region to where it is, or name another platform",
         )
-    if wanted.vpc not in {None, found.vpc}:
+    if _is_elsewhere(found, wanted):
         yield SettingError(
             f"{the_cluster} is in the VPC {found.vpc}, and the setting vpc is {wanted.vpc}",
             hint="a cluster cannot move: set vpc to where it is, or name another platform",
@@ -235,7 +236,7 @@ def _differences(found: Cluster, wanted: Wanted) -> Iterator[str]:
     sizes = ", ".join(dict.fromkeys(each.size for each in found.node_pools))
     if found.region != wanted.region:
         yield f"region: {found.region} → {wanted.region}"
-    if wanted.vpc not in {None, found.vpc}:
+    if _is_elsewhere(found, wanted):
         yield f"vpc: {found.vpc} → {wanted.vpc}"
     if not versions.is_of(found.version, wanted.version):
         yield f"kubernetes_version: {found.version} → {wanted.version}"
@@ -246,6 +247,11 @@ def _differences(found: Cluster, wanted: Wanted) -> Iterator[str]:
     if wanted.ha is False and found.ha:
         yield "high_availability: on → off"
     yield from changes(found, wanted).words
+
+
+def _is_elsewhere(found: Cluster, wanted: Wanted) -> bool:
+    """Tell whether the cluster is in another VPC; a token without the scope vpc:read is not told in which."""
+    return bool(found.vpc) and wanted.vpc not in {None, found.vpc}
 
 
 def _tags(found: Cluster, wanted: Wanted) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pyinfra import host, logger
 
 from tideflow.connectors.platform import CLUSTER
+from tideflow.connectors.settings import TAG
 from tideflow.errors import DigitalOceanError, SettingError, TideflowError
 from tideflow.operations import bases, clusters, fitting, prices, versions
 from tideflow.operations.demand import demand
@@ -48,7 +49,8 @@ def preflight(wanted: Wanted, *, adopt: bool, unsupported: bool) -> None:
         problems = list(_before_it_is_made(target, api, wanted, unsupported=unsupported))
     else:
         problems = list(clusters.problems(found, wanted, adopt=adopt))
-        problems += _before_it_grows(target, api, found, wanted)
+        if adopt or TAG in found.tags:
+            problems += _before_it_grows(target, api, found, wanted)
     _refuse(problems)
 
 

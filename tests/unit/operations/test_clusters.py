@@ -133,6 +133,11 @@ def test_what_cannot_be_changed_is_an_error_with_both_values(
     assert all(value in why for value in both)
 
 
+def test_a_vpc_that_the_token_may_not_know_is_no_problem() -> None:
+    """Without the scope vpc:read, clusters come without it."""
+    assert why_not(replace(FOUND, vpc=""), vpc="w") == []
+
+
 def test_high_availability_is_not_taken_back() -> None:
     """DigitalOcean would refuse; not to set it leaves it."""
     (why,) = why_not(replace(FOUND, ha=True), ha=False)
@@ -153,7 +158,8 @@ def test_a_cluster_of_somebody_else_is_left_alone() -> None:
     assert first.endswith(
         "What differs from the settings: region: fra1 → nyc3; kubernetes_version: 1.33.6-do.2 → 1.34; "
         "cluster_tags: theirs → theirs, tideflow, tideflow:ml; node_count: 2 → 3; "
-        "to take it over, add --data adopt_cluster=true; else name another platform"
+        "to take it over, add --data adopt_cluster=true; else name another platform (or give the token the "
+        "scope tag:read, without which no tags are seen)"
     )
     assert why_not(replace(found, region="nyc3"), adopt=True) == []
     assert changes(found, WANTED).cluster == {"tags": ["theirs", "tideflow", "tideflow:ml"]}
