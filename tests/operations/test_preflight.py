@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,8 +45,9 @@ def test_what_is_offered_is_no_problem(tmp_path: Path) -> None:
     status, printed = dry(tmp_path, Cloud(None, **ANSWERS))
     assert status == 0
     assert "Kubernetes 1.34 is 1.34.10-do.1 now" in printed
-    assert "nobody knows whether it fits: make vendor" in printed
-    assert "not checked" not in printed
+    assert "not checked: whether Kubeflow fits the nodes (there is nothing in vendored/kubeflow" in printed
+    assert printed.count("not checked") == 1
+    assert "it costs about $156 a month" in printed
     assert f"would create the cluster {NAME}: 3 nodes of s-4vcpu-8gb" in printed
 
 
@@ -70,6 +72,20 @@ def test_a_cluster_that_would_grow_needs_room_in_the_account(tmp_path: Path) -> 
     assert status == 1
     assert "has 7: 4 more nodes are too many" in printed
     assert "is in nyc3, and the setting region is fra1" in printed
+
+
+def test_what_costs_more_is_told_with_its_price(tmp_path: Path) -> None:
+    """And nothing else is; bounds beyond what the account may have are a problem already."""
+    status, printed = dry(tmp_path / "1", Cloud(described()), "--data", "high_availability=true")
+    assert status == 0
+    assert "it costs about $196 a month (an estimate" in printed
+    status, printed = dry(tmp_path / "2", Cloud(described(), **ANSWERS), "--data", "node_autoscale=[3,6]")
+    assert status == 0
+    assert "it costs about $156 a month, up to $300 with 6 nodes (an estimate" in printed
+    status, printed = dry(tmp_path / "3", Cloud(described(), **ANSWERS), "--data", "node_autoscale=[3,7]")
+    assert status == 1
+    assert "has 7: 4 more nodes are too many" in printed
+    assert "it costs" not in dry(tmp_path / "4", Cloud(described()), "--data", "auto_upgrade=true")[1]
 
 
 def test_what_a_token_may_not_know_is_said_and_not_checked(tmp_path: Path) -> None:
@@ -98,12 +114,17 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 def test_live_nodes_without_room_are_told_before_the_base_is_applied(checkout: Checkout) -> None:
     """Others' pods may have taken the room; with it, the base is applied, and a rerun asks no more."""
     one = ("--data", "node_count=1")
-    checkout.pyinfra("deploys/cluster.py", *one)
-    checkout.kubectl(
+    container = {
+        "name": "theirs",
+        "image": "example.org/theirs:1",
+        "resources": {"requests": {"memory": "4Gi"}},
+    }
+    theirs = (
         *("run", "theirs", "--image=example.org/theirs:1"),
-        '--overrides={"spec": {"containers": [{"name": "theirs", "image": "example.org/theirs:1", '
-        '"resources": {"requests": {"memory": "4Gi"}}}]}}',
+        f"--overrides={json.dumps({'spec': {'containers': [container]}})}",
     )
+    checkout.pyinfra("deploys/cluster.py", *one)
+    checkout.kubectl(*theirs)
     for how in ("-y", "--dry"):
         done = checkout.run("pyinfra", how, "inventory.py", "deploys/kubeflow_base.py", *one, check=False)
         assert done.returncode == 1
@@ -115,13 +136,19 @@ def test_live_nodes_without_room_are_told_before_the_base_is_applied(checkout: C
     mark = checkout.mark()
     assert "] Success" not in checkout.pyinfra("deploys/kubeflow_base.py", *one)
     assert checkout.writes(mark) == []
+    # What is missing is put back all the same.
+    checkout.kubectl(*theirs)
+    checkout.kubectl("delete", "deployment", "-n", "auth", "dex")
+    printed = checkout.pyinfra("deploys/kubeflow_base.py", *one)
+    assert "Kubeflow does not fit 1 nodes of s-4vcpu-8gb" in printed
+    assert "1 created" in printed
 
 
 ROOM = """
 from tideflow.engine.manifests import load
-from tideflow.operations import preflight
 from tideflow.operations.bases import Base
 from tideflow.operations.credentials import Credentials
+from tideflow.operations.room import room
 
 requests = {"memory": "7Gi"}
 container = {"name": "main", "image": "example.org/main:1", "resources": {"requests": requests}}
@@ -132,7 +159,7 @@ manifests = load([{
     "metadata": {"name": "large", "namespace": "default"},
     "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "large"}}, "template": template},
 }])
-preflight.room(name="Room", base=Base(manifests, Credentials(manifests, ()), ()))
+room(name="Room", base=Base(manifests, Credentials(manifests, ()), ()))
 """
 
 

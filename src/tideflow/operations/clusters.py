@@ -146,17 +146,33 @@ def changes(found: Cluster, wanted: Wanted) -> Changes:
     return _with_pool(made, pool_of(found, wanted), wanted)
 
 
+def nodes_now(pool: NodePool) -> tuple[int, int]:
+    """Return how many nodes a pool is to have, and how many it may be scaled up to."""
+    return pool.count, max(pool.count, pool.max_nodes if pool.auto_scale else 0)
+
+
+def nodes_then(pool: NodePool, wanted: Wanted) -> tuple[int, int]:
+    """Return the same of the pool as it is wanted.
+
+    While a pool is scaled, how many nodes there are is not ours to say, but for the bounds.
+    """
+    bounds = _autoscale(pool) if wanted.autoscale is None else wanted.autoscale
+    if not bounds:
+        count = max(pool.count, wanted.count)
+        return count, count
+    return min(max(pool.count, bounds[0]), bounds[1]), bounds[1]
+
+
 def _with_pool(made: Changes, pool: NodePool | None, wanted: Wanted) -> Changes:
     if pool is None:
         return made
     was = _autoscale(pool)
-    becomes = was if wanted.autoscale is None else wanted.autoscale
     fields: dict[str, Any] = {}
-    if becomes != was:
+    if wanted.autoscale not in {None, was}:
+        becomes = wanted.autoscale or False
         made.words.append(f"node_autoscale: {_said(was)} → {_said(becomes)}")
         fields = _scaling(becomes)
-    # While it is scaled, how many nodes there are is not ours to say, but for the bounds.
-    count = min(max(pool.count, becomes[0]), becomes[1]) if becomes else max(pool.count, wanted.count)
+    count, _ = nodes_then(pool, wanted)
     if count != pool.count:
         made.words.append(f"node_count: {pool.count} → {count}")
     if not fields and count == pool.count:

@@ -64,12 +64,12 @@ class Offers:
                 hint=f"set node_size to what it has ({', '.join(sorted(here)) or 'nothing now'}), or region "
                 f"to one that has it ({', '.join(sorted(size.regions)) or 'none now'})",
             )
-        yield from self.room(wanted.count)
+        yield from self.room(wanted.most_nodes)
 
     def room(self, nodes: int) -> Iterator[SettingError]:
         """Yield the problem if the account may not have so many more nodes."""
         limit = self.account.droplet_limit if self.account else 0
-        if limit and self.droplets + nodes > limit:
+        if limit and nodes > 0 and self.droplets + nodes > limit:
             yield SettingError(
                 f"the account may have {limit} droplets and has {self.droplets}: {nodes} more nodes are "
                 "too many",

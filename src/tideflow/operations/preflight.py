@@ -1,36 +1,53 @@
 """What would go wrong is told before anything is made or billed, all of it at once.
 
-The first look is taken while the deploy files are loaded: with ``-y``, pyinfra plans nothing beforehand.
+It is looked for while the deploy files are loaded: with ``-y``, pyinfra plans nothing beforehand.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from pyinfra import host, logger
 
-from tideflow.connectors.platform import CLUSTER
 from tideflow.connectors.settings import TAG
 from tideflow.errors import DigitalOceanError, SettingError, TideflowError
 from tideflow.operations import bases, clusters, fitting, prices, versions
-from tideflow.operations.demand import demand
+from tideflow.operations.demand import Demand, demand
 from tideflow.operations.offers import Offers
-from tideflow.operations.running import executing, operation, platform, promised, refusing, to_run
+from tideflow.operations.running import platform, refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-
-    from pyinfra.api import FunctionCommand
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tideflow.clients.digitalocean import DigitalOcean
     from tideflow.clients.provided import Cluster
     from tideflow.connectors.platform import PlatformConnector
-    from tideflow.operations.bases import Base
     from tideflow.operations.clusters import Wanted
+    from tideflow.vendoring.pins import Release
 
 Answer = TypeVar("Answer")
 
 _WITHHELD = {403, 404}  # the token lacks the scope; some calls then say that there is nothing
+
+
+@dataclass(frozen=True)
+class _Vendored:
+    """What is vendored, and asks for; None if nobody knows yet. In a rehearsal the sample will do."""
+
+    release: Release | None
+    asked: Demand | None
+    problems: tuple[TideflowError, ...] = ()
+
+    @classmethod
+    def read(cls, target: PlatformConnector) -> Self:
+        release = None
+        try:
+            release = bases.release()
+            known = target.rehearsal or release is not None
+            return cls(release, demand(bases.foreseen().manifests) if known else None)
+        except TideflowError as error:
+            return cls(release, None, (error,))
 
 
 @refusing
@@ -66,37 +83,37 @@ def _refuse(problems: Sequence[TideflowError]) -> None:
 def _before_it_is_made(
     target: PlatformConnector, api: DigitalOcean, wanted: Wanted, *, unsupported: bool
 ) -> Iterator[TideflowError]:
-    try:
-        release = bases.release()
-    except TideflowError as error:
-        release = None
-        yield error
+    vendored = _Vendored.read(target)
     offers = _offers(target, api)
-    yield from offers.problems(wanted, release, unsupported=unsupported)
+    yield from vendored.problems
+    yield from offers.problems(wanted, vendored.release, unsupported=unsupported)
     newest = versions.newest(offers.versions, wanted.version)
     if newest not in {None, wanted.version}:
         host.log(f"Kubernetes {wanted.version} is {newest} now")
-    if release is not None or target.rehearsal:
-        yield from _room(wanted, wanted.size, (wanted.count, wanted.most_nodes), offers)
-    else:
-        host.log_styled(
-            f"there is nothing in {bases.VENDORED} yet, so that nobody knows whether it fits: make vendor",
-            fg="yellow",
-        )
+    nodes = (wanted.count, wanted.most_nodes)
+    yield from _room(vendored, offers, wanted.region, wanted.size, nodes)
+    _say(_bill(vendored, wanted.size, nodes, ha=bool(wanted.ha)))
 
 
 def _before_it_grows(
     target: PlatformConnector, api: DigitalOcean, found: Cluster, wanted: Wanted
 ) -> Iterator[TideflowError]:
-    """Yield what keeps a cluster from getting more nodes, if it is to have more."""
+    """Yield what keeps a cluster from becoming one that costs more, if it is to."""
     pool = clusters.pool_of(found, wanted)
-    count = clusters.changes(found, wanted).count
-    if pool is None or count is None or count <= pool.count:
+    if pool is None:
         return
-    offers = _offers(target, api)
-    yield from offers.room(count - pool.count)
-    if found.node_pools == (pool,) and (target.rehearsal or bases.release() is not None):
-        yield from _room(wanted, pool.size, (count, max(count, wanted.most_nodes)), offers)
+    now, then = clusters.nodes_now(pool), clusters.nodes_then(pool, wanted)
+    ha = bool(wanted.ha or found.ha)
+    if then <= now and ha == found.ha:
+        return
+    vendored = _Vendored.read(target)
+    yield from vendored.problems
+    if then > now:
+        offers = _offers(target, api)
+        yield from offers.room(then[1] - pool.count)
+        if found.node_pools == (pool,):
+            yield from _room(vendored, offers, found.region, pool.size, then)
+    _say(_bill(vendored, pool.size, then, ha=ha))
 
 
 def _offers(target: PlatformConnector, api: DigitalOcean) -> Offers:
@@ -109,7 +126,7 @@ def _offers(target: PlatformConnector, api: DigitalOcean) -> Offers:
             if error.status not in _WITHHELD:
                 raise
             if not target.rehearsal:  # its twin does not have all of the API
-                host.log_styled(f"not checked: {what} ({error.message})", fg="yellow")
+                _not_checked(f"{what} ({error.message})")
             return None
 
     sizes = ask("which sizes the region has", api.sizes) or ()
@@ -124,75 +141,46 @@ def _offers(target: PlatformConnector, api: DigitalOcean) -> Offers:
     )
 
 
-def _room(wanted: Wanted, slug: str, number: tuple[int, int], offers: Offers) -> Iterator[TideflowError]:
-    """Say whether Kubeflow fits so many nodes, at first and at most, and what they cost."""
-    try:
-        asked = demand(bases.foreseen().manifests)
-    except TideflowError as error:
-        yield error
-        return
+def _room(
+    vendored: _Vendored, offers: Offers, region: str, slug: str, nodes: tuple[int, int]
+) -> Iterator[TideflowError]:
+    """Say whether Kubeflow fits so many nodes, at first and at most, of a size."""
     size = offers.size(slug)
-    if size is None:
-        host.log_styled(f"not checked: how much room nodes of {slug} have", fg="yellow")
+    if vendored.problems:
+        return
+    if vendored.asked is None:
+        _not_checked(
+            f"whether Kubeflow fits the nodes (there is nothing in {bases.VENDORED} yet: make vendor)"
+        )
+    elif size is None:
+        _not_checked(f"whether Kubeflow fits the nodes (how much room {slug} has is not known)")
     else:
-        fit = fitting.foreseen(asked.workloads, size, number[1])
-        alike = [other for other in offers.nodes(wanted.region) if other.slug != slug]
-        others = fitting.others(asked.workloads, alike)
+        workloads = vendored.asked.workloads
+        fit = fitting.foreseen(workloads, size, nodes[1])
+        others = fitting.others(workloads, (each for each in offers.nodes(region) if each.slug != slug))
         host.log("the nodes, for Kubeflow and the ingress, beside what DigitalOcean runs on each:")
         _say(fit.table(others))
         if not fit.holds:
             yield fit.problem(others)
-    bill = prices.Bill(
+
+
+def _bill(vendored: _Vendored, slug: str, nodes: tuple[int, int], *, ha: bool) -> Iterator[str]:
+    """Yield what it will cost, in words; without volumes, if it is not known how many there are."""
+    asked = vendored.asked or Demand((), 0, 0)
+    return prices.Bill(
         size=slug,
-        nodes=number[0],
-        most_nodes=number[1],
+        nodes=nodes[0],
+        most_nodes=nodes[1],
         volumes=asked.volumes,
         volumes_gib=asked.volumes_gib,
-        high_availability=bool(wanted.ha),
-    )
-    _say(bill.lines())
+        high_availability=ha,
+    ).lines()
+
+
+def _not_checked(what: str) -> None:
+    host.log_styled(f"not checked: {what}", fg="yellow")
 
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         host.log(line)
-
-
-@operation
-def room(*, base: Base) -> Generator[FunctionCommand]:
-    """Refuse a base that the nodes of the live cluster have no room for; changes nothing.
-
-    Of a base that runs already it asks no more than that it does.
-    """
-    yield from ()
-    target = platform()
-    cluster = target.kubernetes()
-    if cluster is None:
-        if executing() or not promised(CLUSTER):
-            raise SettingError(
-                f"{CLUSTER} {target.platform} does not run", hint=f"run first: {to_run('cluster')}"
-            )
-        return
-    workloads = demand(base.manifests).workloads
-    pods = [pod for page in cluster.pages("/api/v1/pods") for pod in page["items"]]
-    if not fitting.missing(workloads, pods):
-        host.noop("all pods have their places")
-        return
-    nodes = cluster.get("/api/v1/nodes")["items"]
-    fit = fitting.live(workloads, nodes, pods, number=_most_nodes(target.cluster()))
-    if fit is None or fit.holds:
-        host.noop("the nodes have room for all pods")
-        return
-    _say(fit.table())
-    if target.digitalocean is None:
-        # Whoever made the nodes may make more of them by need.
-        host.log_styled(str(fit.problem()), fg="yellow")
-        return
-    raise fit.problem()
-
-
-def _most_nodes(cluster: Cluster | None) -> int:
-    """Return how many nodes there may be, once DigitalOcean has scaled those that it scales."""
-    if cluster is None:
-        return 0
-    return sum(pool.max_nodes if pool.auto_scale else pool.count for pool in cluster.node_pools)
