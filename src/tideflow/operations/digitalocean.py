@@ -11,7 +11,7 @@ from tideflow.clients.waiting import wait_for
 from tideflow.connectors.platform import CLUSTER
 from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.kubernetes import Object
-from tideflow.operations import clusters, mesh, provisioning, versions
+from tideflow.operations import clusters, differences, mesh, provisioning, versions
 from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[Functio
         yield change(functools.partial(_create, target, api, wanted, timeout=timeout))
         return
     refuse_unusable(found, wanted, adopt=adopt)
-    for note in clusters.notes(found, wanted):
+    for note in differences.notes(found, wanted):
         host.log_styled(note, fg="yellow")
     changed = clusters.changes(found, wanted)
     if not provisioning.is_settled(found):
@@ -71,7 +71,7 @@ def refuse_unusable(found: Cluster, wanted: Wanted, *, adopt: bool) -> None:
             f"the cluster {found.name} is being deleted", hint="wait until it is gone, run again"
         )
     provisioning.refuse_failed(found)
-    for problem in clusters.problems(found, wanted, adopt=adopt):
+    for problem in differences.problems(found, wanted, adopt=adopt):
         raise problem
 
 

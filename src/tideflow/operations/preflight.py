@@ -12,7 +12,7 @@ from pyinfra import host, logger
 
 from tideflow.connectors.settings import TAG
 from tideflow.errors import DigitalOceanError, SettingError, TideflowError
-from tideflow.operations import bases, clusters, fitting, prices, versions
+from tideflow.operations import bases, clusters, differences, fitting, prices, versions
 from tideflow.operations.demand import Demand, demand
 from tideflow.operations.offers import Offers
 from tideflow.operations.running import platform, refusing
@@ -65,7 +65,7 @@ def preflight(wanted: Wanted, *, adopt: bool, unsupported: bool) -> None:
     if found is None:
         problems = list(_before_it_is_made(target, api, wanted, unsupported=unsupported))
     else:
-        problems = list(clusters.problems(found, wanted, adopt=adopt))
+        problems = list(differences.problems(found, wanted, adopt=adopt))
         if adopt or TAG in found.tags:
             problems += _before_it_grows(target, api, found, wanted)
     _refuse(problems)

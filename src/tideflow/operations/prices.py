@@ -1,7 +1,7 @@
 """What things cost at DigitalOcean, for estimates: the one place where prices are.
 
-US dollars a month, without taxes, as in its price list of July 2022; in 2026 its pages still named the prices
-of the control plane, load balancers and volumes. The API knows the prices of sizes, but of nothing else.
+US dollars a month, without taxes, as in its price list of that date. Whoever takes down a newer one changes
+the date with it: it is in what people read.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.unit.connectors.test_settings import read
 
 from tideflow.clients.provided import Cluster, NodePool
-from tideflow.operations.clusters import Wanted, changes, notes, problems
+from tideflow.operations.clusters import Wanted, changes
+from tideflow.operations.differences import notes, problems
 
 POOL = NodePool("p", "ml-pool", "s-4vcpu-8gb", 3)
 FOUND = Cluster(
