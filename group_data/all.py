@@ -9,15 +9,53 @@ Change them here, for one platform in ``group_data/<platform>.py``, or for one r
 # DigitalOcean's slug of a region; nodes, volumes and the load balancer are there. It cannot be changed later.
 region = "nyc3"
 
-# Minor version of Kubernetes; DigitalOcean picks its newest patch. Each release of Kubeflow supports certain
-# minors only: see vendored/kubeflow.toml.
+# UUID of the VPC that nodes, load balancer and other droplets reach each other in. None: the region's default
+# one. It cannot be changed later.
+vpc = None
+
+# Minor version of Kubernetes, of which the newest patch that is offered is taken. Each release of Kubeflow
+# supports certain minors only (see vendored/kubeflow.toml), so "latest" is refused.
 kubernetes_version = "1.34"
+
+# Set to true to try a minor that the release of Kubeflow does not list; nobody has promised that it works.
+unsupported_kubernetes = False
 
 # Nodes, and DigitalOcean's slug of their size. Three of 4 vCPU and 8 GB hold all of Kubeflow 26.03 or 1.10.2.
 # s-2vcpu-4gb was the classic choice, three of them and later five. Five have the room in sum, but istiod asks
 # for 2 GiB in one piece, and beside DigitalOcean's own pods such a node has a little less than that.
+# A higher node_count adds nodes to a cluster that exists; a lower one is refused for now.
 node_count = 3
 node_size = "s-4vcpu-8gb"
+
+# The settings below are None unless you set them: then DigitalOcean decides for a new cluster, and what a
+# cluster has is left as it is.
+
+# Least and most nodes between which DigitalOcean scales the pool by what pods ask for, such as [3, 6], to pay
+# for more only while they are needed; node_count is then what the pool begins with. False switches it off.
+node_autoscale = None
+
+# True runs the control plane on several machines, for a monthly price of its own; DigitalOcean does not take
+# that back. A new cluster has it only if this is true.
+high_availability = None
+
+# True lets DigitalOcean install new patches of the Kubernetes minor in the maintenance window.
+auto_upgrade = None
+
+# True makes new nodes before old ones are drained in an upgrade: faster, and with room for all pods.
+surge_upgrade = None
+
+# When DigitalOcean may work on the cluster for four hours: day and start in UTC, such as "sunday 02:00", or
+# "any 02:00". Have it when nobody trains.
+maintenance_window = None
+
+# DigitalOcean's tags of the cluster, such as ["team-a"], for bills and searches. A list is made true: other
+# tags go. Tideflow's own two, "tideflow" and "tideflow:<platform>", are always there, and are how it knows
+# what is its own.
+cluster_tags = None
+
+# Set to true in one run (--data adopt_cluster=true) to take over a cluster of the platform's name that
+# Tideflow did not make. Without it such a cluster is left alone, and the run says what differs.
+adopt_cluster = False
 
 # --- Who reaches it ---------------------------------------------------------------------------------------
 

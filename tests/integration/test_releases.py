@@ -44,8 +44,8 @@ def test_a_release_is_deployed_in_one_pass(checkout: Checkout) -> None:
     assert "] Success" not in again
 
 
-def test_nodes_that_are_too_small_are_told_how_many_would_do(checkout: Checkout) -> None:
-    """On three nodes of 2 vCPU and 4 GB the run ends with the pods that have no place, and with a number."""
+def test_nodes_that_are_too_small_are_refused_before_they_are_made(checkout: Checkout) -> None:
+    """Three nodes of 2 vCPU and 4 GB: the run ends with the pod that is too large, and with what would do."""
     printed = checkout.pyinfra(
         "deploys/cluster.py",
         "deploys/load_balancer.py",
@@ -55,6 +55,22 @@ def test_nodes_that_are_too_small_are_told_how_many_would_do(checkout: Checkout)
         check=False,
         TIDEFLOW_PLATFORM="small",
     )
-    assert "Insufficient memory" in printed
-    assert "There are 3 nodes of s-2vcpu-4gb" in printed
+    assert "too small for Deployment istio-system/istiod" in printed
+    assert "Kubeflow does not fit 3 nodes of s-2vcpu-4gb" in printed
+    assert "2 of s-4vcpu-8gb ($96 a month)" in printed
+    assert "Starting operation" not in printed
     assert "Traceback" not in printed
+
+
+def test_as_few_nodes_as_are_said_to_hold_it_do(checkout: Checkout) -> None:
+    """What is foreseen is what the real scheduler finds."""
+    printed = checkout.pyinfra(
+        "deploys/cluster.py",
+        "deploys/load_balancer.py",
+        "deploys/kubeflow_base.py",
+        "--data",
+        "node_count=2",
+        TIDEFLOW_PLATFORM="two",
+    )
+    assert "675 created" in printed
+    assert "all are ready" in printed

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tideflow.clients.provided import Account, Cluster, Credentials, Options
+from tideflow.clients.provided import Account, Cluster, Credentials, Options, Size
 from tideflow.clients.requesting import Requesting
 from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tideflow.clients.provided import NodePool
+    from collections.abc import Mapping, Sequence
 
 _PER_PAGE = 200  # the most that the API gives at once
 _LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
@@ -43,6 +41,21 @@ class DigitalOcean(Requesting):
             ["kubernetes:read"],
         )
 
+    def sizes(self) -> list[Size]:
+        """Return the sizes that droplets, nodes among them, may have."""
+        return self._call(
+            "GET",
+            f"sizes?per_page={_PER_PAGE}",
+            lambda found: [Size.from_response(size) for size in found["sizes"]],
+            ["sizes:read"],
+        )
+
+    def droplets(self) -> int:
+        """Return how many droplets the account has; the nodes of its clusters are droplets too."""
+        return self._call(
+            "GET", "droplets?per_page=1", lambda found: int(found["meta"]["total"]), ["droplet:read"]
+        )
+
     def clusters(self) -> list[Cluster]:
         """Return all clusters of the account."""
         clusters: list[Cluster] = []
@@ -59,23 +72,32 @@ class DigitalOcean(Requesting):
         return self._call("GET", f"kubernetes/clusters/{cluster_id}", _cluster, ["kubernetes:read"])
 
     def create_cluster(
-        self, *, name: str, region: str, version: str, size: str, count: int, tags: Sequence[str] = ()
+        self,
+        *,
+        name: str,
+        region: str,
+        version: str,
+        size: str,
+        count: int,
+        fields: Mapping[str, Any] | None = None,
+        pool: Mapping[str, Any] | None = None,
     ) -> Cluster:
         """Have a cluster made, with one pool of ``count`` nodes of a ``size``; it takes minutes to run.
+
+        ``fields`` are others of the API's fields for clusters, and ``pool`` of those for node pools.
 
         Clusters cost money, so when it is not known whether one was made, they are listed before another is
         asked for. One is taken for ours if it has the name, region and pool that were asked for, and was not
         in the list from before we asked: that says that it is new without comparing clocks. Somebody who
         asks for the very same at the same time cannot be told from us.
         """
-        pool = {"name": f"{name}-pool", "size": size, "count": count}
         body = {
             "name": name,
             "region": region,
             "version": version,
             "ha": False,  # from 1.36 on the default is true, and costs extra
-            "tags": list(tags),
-            "node_pools": [pool],
+            **(fields or {}),
+            "node_pools": [{"name": f"{name}-pool", "size": size, "count": count, **(pool or {})}],
         }
         before = {found.id for found in self.clusters()}
         lost: list[DigitalOceanError] = []
@@ -99,10 +121,21 @@ class DigitalOcean(Requesting):
         hint = f"look for a cluster named {name} in the control panel, for one may be there; then run again"
         raise _with_hint(lost[-1], hint) from None
 
-    def resize_node_pool(self, cluster_id: str, pool: NodePool, *, count: int) -> None:
-        """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run."""
-        path = f"kubernetes/clusters/{cluster_id}/node_pools/{pool.id}"
-        self._call("PUT", path, _nothing, ["kubernetes:update"], {"name": pool.name, "count": count})
+    def update_cluster(self, cluster_id: str, *, name: str, fields: Mapping[str, Any]) -> None:
+        """Have some of the API's fields of a cluster become others; those not given stay as they are."""
+        path = f"kubernetes/clusters/{cluster_id}"
+        self._call("PUT", path, _nothing, ["kubernetes:update"], {"name": name, **fields})
+
+    def update_node_pool(
+        self, cluster_id: str, pool_id: str, *, name: str, count: int, fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run.
+
+        ``fields`` are others of the API's fields for node pools; those not given stay as they are.
+        """
+        path = f"kubernetes/clusters/{cluster_id}/node_pools/{pool_id}"
+        body = {"name": name, "count": count, **(fields or {})}
+        self._call("PUT", path, _nothing, ["kubernetes:update"], body)
 
     def delete_cluster(self, cluster_id: str) -> None:
         """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""
@@ -157,8 +190,9 @@ def _made(asked: Any, new: Sequence[Cluster]) -> Cluster | None:
     if not named:
         return None
     first = named[0]
-    pools = [{"name": pool.name, "size": pool.size, "count": pool.count} for pool in first.node_pools]
-    if len(named) == 1 and (first.region, pools) == (asked["region"], asked["node_pools"]):
+    pools = [(pool.name, pool.size, pool.count) for pool in first.node_pools]
+    ours = [(pool["name"], pool["size"], pool["count"]) for pool in asked["node_pools"]]
+    if len(named) == 1 and (first.region, pools) == (asked["region"], ours):
         return first
     raise DigitalOceanError(
         f"creating the cluster {first.name} was not answered, and what is new is not the one asked for: "

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from tideflow.connectors import access
 from tideflow.connectors.platform import PlatformConnector, given
-from tideflow.connectors.settings import TOKEN, check_cluster_name
+from tideflow.connectors.settings import TAG, TOKEN, check_cluster_name
 from tideflow.errors import DigitalOceanError, SettingError
 
 if TYPE_CHECKING:
@@ -67,7 +67,11 @@ class DoksConnector(PlatformConnector):
     @override
     def cluster(self) -> Cluster | None:
         if self._cluster is None and self._client is not None:
-            named = [cluster for cluster in self._client.clusters() if cluster.name == self.platform]
+            named = [
+                cluster
+                for cluster in self._client.clusters()
+                if cluster.name == self.platform and cluster.state != "deleted"
+            ]
             if len(named) > 1:
                 raise DigitalOceanError(
                     f"{len(named)} clusters of the account are named {self.platform}",
@@ -81,6 +85,11 @@ class DoksConnector(PlatformConnector):
         cluster = self.cluster()
         if self._client is None or cluster is None or cluster.state != "running":
             return None
+        if TAG not in cluster.tags and not self.settings.adopt_cluster:
+            raise SettingError(
+                f"the cluster {self.platform} was not made by Tideflow: it has no tag {TAG}",
+                hint="deploys/cluster.py says what differs from the settings, and how to take it over",
+            )
         renew = functools.partial(self._write_kubeconfig, self._client, cluster)
         if not access.holds(self.kubeconfig, cluster):
             renew()

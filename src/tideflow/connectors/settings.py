@@ -8,21 +8,24 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal
 
+from tideflow.connectors import reading
 from tideflow.errors import SettingError
 from tideflow.rehearsal.pace import PACES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
+    from tideflow.connectors.reading import Data
     from tideflow.engine.prune import Prune
-
-T = TypeVar("T")
 
 PRUNE: tuple[Prune, ...] = ("off", "objects", "everything")
 
 TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+
+TAG = "tideflow"
+"""The tag of clusters that Tideflow made or was told to take over; others it leaves alone."""
 
 PLACEHOLDER_HOSTNAME = "kubeflow.example.com"
 PLACEHOLDER_EMAIL = "user@example.com"
@@ -35,25 +38,34 @@ _HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.(?!\d+\Z){_LABE
 _EMAIL = re.compile(rf"[A-Za-z0-9._%+-]{{1,64}}@{_LABEL}(\.{_LABEL})+", re.ASCII | re.IGNORECASE)
 # DigitalOcean's own rule for the name of a cluster; it becomes part of the nodes' names.
 _CLUSTER_NAME = re.compile(rf"{_LABEL}", re.ASCII)
-_MINOR = re.compile(r"1\.\d{2}(\.\d{1,2}(-do\.\d+)?)?", re.ASCII)
-
-
-class Data(Protocol):
-    """What is needed of pyinfra's ``host.data``."""
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a setting."""
-        ...
+# A minor, a patch of it, or DigitalOcean's slug; the preflight says why it is never the latest.
+_VERSION = re.compile(r"1\.\d{2}(\.\d{1,2}(-do\.\d+)?)?|latest", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_WINDOW = re.compile(
+    r"(any|monday|tuesday|wednesday|thursday|friday|saturday|sunday) ([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of one platform; what each is for, and its unit, is in ``group_data/all.py``."""
+    """The settings of one platform; what each is for, and its unit, is in ``group_data/all.py``.
+
+    None stands for what is not set: DigitalOcean decides, and what is there is left.
+    """
 
     region: str
+    vpc: str | None
     kubernetes_version: str
+    unsupported_kubernetes: bool
     node_count: int
     node_size: str
+    node_autoscale: tuple[int, int] | Literal[False] | None
+    high_availability: bool | None
+    auto_upgrade: bool | None
+    surge_upgrade: bool | None
+    maintenance_window: str | None
+    cluster_tags: tuple[str, ...] | None
+    adopt_cluster: bool
     hostname: str
     email: str
     change_password: bool
@@ -67,7 +79,7 @@ class Settings:
     @classmethod
     def read(cls, data: Data, *, rehearsal: bool) -> Settings:
         """Return the settings; raises ``SettingError`` for the first unusable one."""
-        hostname = _text(data, "hostname").lower()
+        hostname = reading.text(data, "hostname").lower()
         if rehearsal and hostname == PLACEHOLDER_HOSTNAME:
             hostname = REHEARSAL_HOSTNAME
         if not _HOSTNAME.fullmatch(hostname):
@@ -75,30 +87,42 @@ class Settings:
                 f"the setting hostname is {hostname!r}, which is not a DNS name",
                 hint="set it to something like kubeflow.my-company.com",
             )
-        email = _text(data, "email")
+        email = reading.text(data, "email")
         if not _EMAIL.fullmatch(email):
             raise SettingError(f"the setting email is {email!r}, which is not an e-mail address")
-        version = _text(data, "kubernetes_version")
-        if not _MINOR.fullmatch(version):
+        version = reading.text(data, "kubernetes_version")
+        if not _VERSION.fullmatch(version):
             raise SettingError(
                 f"the setting kubernetes_version is {version!r}, not a minor version such as '1.34'",
                 hint="on the command line, quote it twice: --data 'kubernetes_version=\"1.30\"'",
             )
-        fastest, slowest = _range(data, "rehearsal_pod_ready_seconds")
+        fastest, slowest = reading.seconds(data, "rehearsal_pod_ready_seconds")
+        count = reading.whole(data, "node_count", least=1, most=reading.MOST_NODES)
         return cls(
-            region=_text(data, "region"),
+            region=reading.text(data, "region"),
+            vpc=reading.formed(data, "vpc", _UUID, "the UUID of a VPC"),
             kubernetes_version=version,
-            node_count=_whole(data, "node_count", least=1, most=512),
-            node_size=_text(data, "node_size"),
+            unsupported_kubernetes=reading.flag(data, "unsupported_kubernetes"),
+            node_count=count,
+            node_size=reading.text(data, "node_size"),
+            node_autoscale=reading.between(data, "node_autoscale", count),
+            high_availability=reading.if_set(data, "high_availability", reading.flag),
+            auto_upgrade=reading.if_set(data, "auto_upgrade", reading.flag),
+            surge_upgrade=reading.if_set(data, "surge_upgrade", reading.flag),
+            maintenance_window=reading.formed(
+                data, "maintenance_window", _WINDOW, "a day and an hour such as 'sunday 02:00' or 'any 02:00'"
+            ),
+            cluster_tags=reading.if_set(data, "cluster_tags", reading.tags),
+            adopt_cluster=reading.flag(data, "adopt_cluster"),
             hostname=hostname,
             email=email,
-            change_password=_flag(data, "change_password"),
-            timeout_seconds=60 * _number(data, "timeout_minutes", least=0.1, most=24 * 60),
-            kubeconfig_seconds=int(3600 * _number(data, "kubeconfig_hours", least=1, most=168)),
-            pace=_choice(data, "rehearsal_pace", PACES),
-            prune=_choice(data, "prune", PRUNE),
+            change_password=reading.flag(data, "change_password"),
+            timeout_seconds=60 * reading.number(data, "timeout_minutes", least=0.1, most=24 * 60),
+            kubeconfig_seconds=int(3600 * reading.number(data, "kubeconfig_hours", least=1, most=168)),
+            pace=reading.choice(data, "rehearsal_pace", PACES),
+            prune=reading.choice(data, "prune", PRUNE),
             pod_ready_seconds=(fastest, slowest),
-            speed=_number(data, "rehearsal_speed", least=0.1, most=100_000),
+            speed=reading.number(data, "rehearsal_speed", least=0.1, most=100_000),
         )
 
     def refuse_placeholders(self) -> None:
@@ -130,61 +154,3 @@ def check_cluster_name(name: str) -> None:
             hint="use lower-case letters, digits and '-', beginning and ending with a letter or digit, "
             "63 at most",
         )
-
-
-def _text(data: Data, name: str) -> str:
-    value = data.get(name)
-    # --data kubernetes_version=1.34 arrives as a number.
-    if isinstance(value, float):
-        value = str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise SettingError(f"the setting {name} is {value!r}, not a text", hint=_WHERE)
-    return value.strip()
-
-
-def _number(data: Data, name: str, *, least: float, most: float) -> float:
-    value = data.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise SettingError(
-            f"the setting {name} is {value!r}, not a number from {least:g} to {most:g}", hint=_WHERE
-        )
-    return value
-
-
-def _whole(data: Data, name: str, *, least: int, most: int) -> int:
-    value = _number(data, name, least=least, most=most)
-    if value != int(value):
-        raise SettingError(f"the setting {name} is {value!r}, not a whole number", hint=_WHERE)
-    return int(value)
-
-
-def _flag(data: Data, name: str) -> bool:
-    value = data.get(name)
-    if not isinstance(value, bool):
-        raise SettingError(f"the setting {name} is {value!r}, neither true nor false", hint=_WHERE)
-    return value
-
-
-def _choice(data: Data, name: str, choices: Sequence[T]) -> T:
-    value = data.get(name)
-    for choice in choices:
-        if value == choice:
-            return choice
-    listed = ", ".join(map(str, choices))
-    raise SettingError(f"the setting {name} is {value!r}, none of: {listed}", hint=_WHERE)
-
-
-def _range(data: Data, name: str) -> tuple[float, float]:
-    value = data.get(name)
-    try:
-        fastest, slowest = (float(second) for second in value)
-    except (TypeError, ValueError):
-        fastest, slowest = 1.0, 0.0
-    if not 0 <= fastest <= slowest:
-        raise SettingError(
-            f"the setting {name} is {value!r}, not two numbers of seconds such as [1, 4]", hint=_WHERE
-        )
-    return fastest, slowest
-
-
-_WHERE = "see group_data/all.py"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.facts import FactBase
 from typing_extensions import override
@@ -16,20 +17,11 @@ if TYPE_CHECKING:
     from tideflow.connectors.platform import PlatformConnector
 
 
-class ClusterInfo(TypedDict):
-    """A cluster in short; ``state`` is DigitalOcean's word, such as ``running``, ``sizes`` are its pools'."""
+class Cluster(FactBase["dict[str, Any] | None"]):
+    """The cluster of the platform, or None while there is none (or DigitalOcean does not run it).
 
-    id: str
-    name: str
-    region: str
-    version: str
-    state: str
-    nodes: int
-    sizes: list[str]
-
-
-class Cluster(FactBase["ClusterInfo | None"]):
-    """The cluster of the platform, or None while there is none (or DigitalOcean does not run it)."""
+    It has the fields of ``tideflow.clients.provided.Cluster``.
+    """
 
     @override
     def command(self) -> Question:  # type: ignore[override]
@@ -37,22 +29,12 @@ class Cluster(FactBase["ClusterInfo | None"]):
         return Question(_cluster)
 
     @override
-    def process(self, output: Iterable[str]) -> ClusterInfo:
+    def process(self, output: Iterable[str]) -> dict[str, Any]:
         """Read the JSON."""
-        info: ClusterInfo = json.loads("".join(output))
-        return info
+        found: dict[str, Any] = json.loads("".join(output))
+        return found
 
 
-def _cluster(platform: PlatformConnector) -> ClusterInfo | None:
+def _cluster(platform: PlatformConnector) -> dict[str, Any] | None:
     cluster = platform.cluster()
-    if cluster is None:
-        return None
-    return ClusterInfo(
-        id=cluster.id,
-        name=cluster.name,
-        region=cluster.region,
-        version=cluster.version,
-        state=cluster.state,
-        nodes=sum(pool.count for pool in cluster.node_pools),
-        sizes=[pool.size for pool in cluster.node_pools],
-    )
+    return None if cluster is None else dataclasses.asdict(cluster)

@@ -9,18 +9,21 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from pyinfra import host
 
 from tideflow.engine.applying import Application, StatedGate
 from tideflow.engine.manifests import load
-from tideflow.errors import SettingError, VendoringError
+from tideflow.errors import VendoringError
 from tideflow.operations.credentials import Credentials
+from tideflow.operations.offers import unsupported_version
 from tideflow.operations.running import is_dry, platform, refusing, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tideflow.connectors.platform import PlatformConnector
     from tideflow.engine.manifests import Manifest
     from tideflow.vendoring.pins import Pins, Release
 
@@ -29,6 +32,7 @@ PINS = Path("vendored/kubeflow.toml")
 VENDORED = Path("vendored/kubeflow")
 SAMPLE = Path("vendored/sample")
 
+_READ: WeakKeyDictionary[PlatformConnector, dict[Path, Base]] = WeakKeyDictionary()
 _SYSTEM = ("default", "kube-node-lease", "kube-public", "kube-system")  # what every cluster has
 
 
@@ -48,17 +52,39 @@ def base() -> Base:
     Ends the run for what could not be applied, for what is half-written, for a release that does not run on
     the version of Kubernetes that is asked for, and on a real platform that has nothing vendored.
     """
-    from tideflow.vendoring import pins  # noqa: PLC0415 - pydantic is slow to import
-
-    pinned = pins.read(PINS)
-    release = _release()
-    if release is None:
-        # The sample is of no release: about it there is what is stated for all of them.
-        return _read(SAMPLE, pinned)
-    stated = pinned.release(release)
-    if platform().digitalocean is not None:
-        _check_version(stated, settings().kubernetes_version)
+    name = _release()
+    if name is None:
+        return _sample()
+    stated = _stated(name)
+    _check_version(stated)
     return _read(VENDORED, stated)
+
+
+def release() -> Release | None:
+    """Return which release of Kubeflow is vendored; None if none is yet."""
+    from tideflow.vendoring.tree import vendored  # noqa: PLC0415 - pydantic is slow to import
+
+    found = vendored(VENDORED)
+    return _stated(found.release) if found is not None else None
+
+
+def foreseen() -> Base:
+    """Return the base that is vendored, or else the sample: what is known before ``base`` gets another."""
+    found = release()
+    return _sample() if found is None else _read(VENDORED, found)
+
+
+def _stated(name: str) -> Release:
+    from tideflow.vendoring import pins  # noqa: PLC0415 - the same
+
+    return pins.read(PINS).release(name)
+
+
+def _sample() -> Base:
+    """Return the sample, which is of no release: about it there is what is stated for all of them."""
+    from tideflow.vendoring import pins  # noqa: PLC0415 - the same
+
+    return _read(SAMPLE, pins.read(PINS))
 
 
 def _release() -> str | None:
@@ -89,16 +115,28 @@ def _release() -> str | None:
     return None
 
 
-def _check_version(release: Release, version: str) -> None:
-    """Raise ``SettingError`` if the release does not run on that version of Kubernetes."""
-    if ".".join(version.split(".")[:2]) not in release.kubernetes:
-        raise SettingError(
-            f"Kubeflow {release.name} does not run on Kubernetes {version}",
-            hint=f"set kubernetes_version to one of: {', '.join(release.kubernetes)}",
-        )
+def _check_version(stated: Release) -> None:
+    """Raise ``SettingError`` if the release does not run on the cluster's version of Kubernetes."""
+    target, chosen = platform(), settings()
+    if target.digitalocean is None:
+        return
+    cluster = target.cluster()
+    version = chosen.kubernetes_version if cluster is None else cluster.version
+    for problem in unsupported_version(
+        version, stated, unsupported=chosen.unsupported_kubernetes, usable=stated.kubernetes
+    ):
+        raise problem
 
 
 def _read(folder: Path, stated: Pins | Release) -> Base:
+    """Read a base, once in a run of a platform."""
+    known = _READ.setdefault(platform(), {})
+    if folder not in known:
+        known[folder] = _patched(folder, stated)
+    return known[folder]
+
+
+def _patched(folder: Path, stated: Pins | Release) -> Base:
     from tideflow.vendoring.patching import patched  # noqa: PLC0415 - pydantic is slow to import
 
     manifests = load(folder, cache=platform().folder / "cache")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
@@ -11,8 +10,8 @@ from pyinfra import host
 from tideflow.clients.waiting import wait_for
 from tideflow.connectors.platform import CLUSTER
 from tideflow.errors import ApplyError, SettingError
-from tideflow.facts.digitalocean import Cluster
 from tideflow.facts.kubernetes import Object
+from tideflow.operations import clusters, differences, mesh, provisioning, versions
 from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from pyinfra.api import FunctionCommand
 
     from tideflow.clients.digitalocean import DigitalOcean
-    from tideflow.clients.provided import Options
+    from tideflow.clients.provided import Cluster
     from tideflow.connectors.platform import PlatformConnector
-    from tideflow.facts.digitalocean import ClusterInfo
+    from tideflow.operations.clusters import Wanted
 
 LOAD_BALANCER = "the load balancer"
 """What ``one_click("ingress-nginx")`` makes, as a promise to later steps."""
@@ -31,158 +30,98 @@ LOAD_BALANCER = "the load balancer"
 INGRESS_NGINX = "ingress-nginx"
 """The slug of the 1-click, and the namespace and the name of the release it installs."""
 
-_POLL = 5.0  # seconds between two looks at a cluster that provisions: the API has nothing to watch
-
 
 @operation
-def cluster(
-    *, region: str, version: str, size: str, count: int, timeout: float
-) -> Generator[FunctionCommand]:
-    """Have a running cluster of the platform's name.
+def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[FunctionCommand]:
+    """Have a running cluster of the platform's name, as it is wanted.
 
-    ``region`` and ``size`` are DigitalOcean's slugs, ``version`` is a minor such as ``1.34``, and ``timeout``
-    is in seconds. A cluster that exists is waited for if it is not running yet, and gets nodes if it has
-    fewer than ``count``. What else differs is said, and left as it is.
+    What can be changed in place is changed; what cannot, and differs, is an error. One that Tideflow did not
+    make is left alone, unless it is to be ``adopt``-ed. ``timeout`` is in seconds.
     """
     target = platform()
     api = target.digitalocean
     if api is None:
         host.log(f"{target.platform} is not made by DigitalOcean's API: nothing to do here")
         return
-    found = host.get_fact(Cluster)
+    found = target.cluster()
     if found is None:
-        _check(api.options(), region=region, version=version, size=size)
-        announce(
-            f"create the cluster {target.platform}: {count} nodes of {size} in {region}, Kubernetes {version}"
+        announce(f"create the cluster {wanted.name}: {wanted}")
+        yield change(functools.partial(_create, target, api, wanted, timeout=timeout))
+        return
+    refuse_unusable(found, wanted, adopt=adopt)
+    for note in differences.notes(found, wanted):
+        host.log_styled(note, fg="yellow")
+    changed = clusters.changes(found, wanted)
+    if not provisioning.is_settled(found):
+        announce(f"wait for the cluster {found.name}, which is {found.state}")
+    for words in changed.words:
+        announce(f"change the cluster {found.name}: {words}")
+    if changed or not provisioning.is_settled(found):
+        yield change(functools.partial(_change, target, api, wanted, timeout=timeout))
+        return
+    mesh.check_now(target)
+    nodes = sum(pool.count for pool in found.node_pools)
+    host.noop(f"the cluster {found.name} runs Kubernetes {found.version} on {nodes} nodes")
+
+
+def refuse_unusable(found: Cluster, wanted: Wanted, *, adopt: bool) -> None:
+    """Raise the first of the errors that keep a cluster from becoming what is wanted."""
+    if found.state == "deleting":
+        raise ApplyError(
+            f"the cluster {found.name} is being deleted", hint="wait until it is gone, run again"
         )
-        yield change(
-            functools.partial(
-                _create, target, api, region=region, version=version, size=size, count=count, timeout=timeout
-            )
-        )
-    elif found["state"] != "running":
-        announce(f"wait for the cluster {target.platform}, which is {found['state']}")
-        yield change(functools.partial(_wait_for_cluster, target, timeout=timeout))
-    else:
-        if found["region"] != region:
-            raise SettingError(
-                f"the cluster {target.platform} is in {found['region']}, and the setting region is {region}",
-                hint="a cluster cannot move: set region to where it is, or name another platform",
-            )
-        _note_differences(found, version=version, size=size, count=count)
-        missing = count - found["nodes"]
-        if missing > 0 and found["sizes"] == [size]:
-            announce(f"add {missing} nodes of {size} to the cluster {target.platform}")
-            yield change(functools.partial(_add_nodes, target, api, count=count, timeout=timeout))
-            return
-        host.noop(
-            f"the cluster {target.platform} runs Kubernetes {found['version']} on {found['nodes']} nodes"
-        )
-
-
-def _check(options: Options, *, region: str, version: str, size: str) -> None:
-    """Refuse what DigitalOcean does not offer, before it is asked for."""
-    for setting, value, offered in (
-        ("region", region, [offer.slug for offer in options.regions]),
-        ("node_size", size, [offer.slug for offer in options.sizes]),
-        ("kubernetes_version", version, _versions(options)),
-    ):
-        if value not in offered:
-            raise SettingError(
-                f"DigitalOcean offers no {setting} {value!r}", hint="it offers: " + ", ".join(sorted(offered))
-            )
-
-
-def _is_of(slug: str, version: str) -> bool:
-    """Tell whether DigitalOcean's slug, such as ``1.34.1-do.0``, is of a minor, a patch, or is that slug."""
-    return slug == version or slug.startswith((f"{version}.", f"{version}-"))
-
-
-def _versions(options: Options) -> list[str]:
-    """Return what may be asked for: minors, patches, and DigitalOcean's own slugs of them."""
-    slugs = [offer.slug for offer in options.versions]
-    patches = [slug.partition("-")[0] for slug in slugs]
-    return list(dict.fromkeys([*(patch.rpartition(".")[0] for patch in patches), *patches, *slugs]))
+    provisioning.refuse_failed(found)
+    for problem in differences.problems(found, wanted, adopt=adopt):
+        raise problem
 
 
 def _create(
     target: PlatformConnector,
     api: DigitalOcean,
+    wanted: Wanted,
     live: Callable[[str], None],
     *,
-    region: str,
-    version: str,
-    size: str,
-    count: int,
     timeout: float,
 ) -> None:
-    newest = next(offer.slug for offer in api.options().versions if _is_of(offer.slug, version))
+    version = versions.newest((offer.slug for offer in api.options().versions), wanted.version)
     api.create_cluster(
-        name=target.platform, region=region, version=newest, size=size, count=count, tags=["tideflow"]
+        name=wanted.name,
+        region=wanted.region,
+        version=version or wanted.version,
+        size=wanted.size,
+        count=wanted.count,
+        fields=wanted.cluster_fields(),
+        pool=wanted.pool_fields(),
     )
-    _wait_for_cluster(target, live, timeout=timeout)
+    provisioning.wait(target, live, timeout=timeout)
+    mesh.check(target, live, timeout=timeout)
 
 
-def _note_differences(found: ClusterInfo, *, version: str, size: str, count: int) -> None:
-    """Say which settings are not true of a cluster that exists, since nothing is done about them."""
-    for setting, wanted, there, same in (
-        ("kubernetes_version", version, found["version"], _is_of(found["version"], version)),
-        ("node_size", size, ", ".join(found["sizes"]), found["sizes"] == [size]),
-        ("node_count", count, found["nodes"], count >= found["nodes"]),
-    ):
-        if not same:
-            host.log_styled(
-                f"the setting {setting} is {wanted}, and the cluster has {there}: that is not changed from "
-                "here yet, but in DigitalOcean's control panel",
-                fg="yellow",
-            )
-
-
-def _add_nodes(
+def _change(
     target: PlatformConnector,
     api: DigitalOcean,
+    wanted: Wanted,
     live: Callable[[str], None],
     *,
-    count: int,
     timeout: float,
 ) -> None:
+    """Make a cluster that is there as it is wanted, once it runs; what differs may have changed by then."""
     found = target.cluster()
-    if found is None:
-        raise ApplyError(f"the cluster {target.platform} was deleted meanwhile", hint="run this step again")
-    api.resize_node_pool(found.id, found.node_pools[0], count=count)
-    _wait_for_cluster(target, live, timeout=timeout)
-
-
-def _wait_for_cluster(target: PlatformConnector, live: Callable[[str], None], *, timeout: float) -> None:
-    start = time.monotonic()
-    while True:
-        target.forget()
+    if found is None or found.state != "running":
+        provisioning.wait(target, live, timeout=timeout)
         found = target.cluster()
-        if found is None:
-            raise ApplyError(
-                f"the cluster {target.platform} was deleted meanwhile", hint="run this step again"
-            )
-        nodes = [node for pool in found.node_pools for node in pool.nodes]
-        running = sum(node.state == "running" for node in nodes)
-        if found.state == "running" and running == len(nodes) >= sum(pool.count for pool in found.node_pools):
-            return
-        if found.state == "error":
-            why = found.message or "no reason given"
-            raise ApplyError(
-                f"DigitalOcean could not make the cluster {target.platform}: {why}",
-                hint="delete it in the control panel, then run this step again",
-            )
-        elapsed = time.monotonic() - start
-        how = f"{found.state}, {running} of {len(nodes)} nodes running"
-        if found.message:
-            how += f" ({found.message})"
-        if elapsed > timeout:
-            raise ApplyError(
-                f"waited {elapsed:.0f} s for the cluster {target.platform}: {how}",
-                hint="run this step again: it goes on waiting",
-            )
-        live(f"waiting {elapsed:.0f} s for the cluster {target.platform}: {how}")
-        time.sleep(_POLL if not target.rehearsal else 0.5)
+    if found is None:
+        raise provisioning.deleted(target)
+    changed = clusters.changes(found, wanted)
+    if changed.cluster:
+        api.update_cluster(found.id, name=found.name, fields=changed.cluster)
+    pool = clusters.pool_of(found, wanted)
+    if pool is not None and changed.count is not None:
+        api.update_node_pool(found.id, pool.id, name=pool.name, count=changed.count, fields=changed.pool)
+    provisioning.wait(target, live, timeout=timeout)
+    for words in changed.words:
+        target.host.log(f"changed {words}")
+    mesh.check(target, live, timeout=timeout)
 
 
 @operation

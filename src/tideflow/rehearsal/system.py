@@ -39,11 +39,11 @@ _TOLERATE_ALL = [{"operator": "Exists"}]
 
 def install(cluster: Kubernetes) -> None:
     """Have all of it in the cluster, as it was on the first day."""
-    for path, body in _objects():
+    for path, body in objects():
         cluster.apply(path, body, field_manager=_MANAGER)
 
 
-def _objects() -> Iterator[tuple[str, dict[str, Any]]]:
+def objects() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield path and object."""
     for name, is_default, reclaim, file_system in _CLASSES:
         yield (

@@ -15,7 +15,7 @@ from urllib3.exceptions import ProtocolError
 
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
-from tideflow.clients.provided import NodePool
+from tideflow.clients.provided import Size
 from tideflow.errors import DigitalOceanError
 from tideflow.rehearsal.addresses import free_port
 
@@ -365,7 +365,7 @@ def test_a_change_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
     """It says what is to be, so that twice is no more than once."""
     server.then(CUT)
     server.then(202, {})
-    api.resize_node_pool("c-1", NodePool("p", "pool", "s-1", 3, ()), count=5)
+    api.update_node_pool("c-1", "p", name="pool", count=5)
     assert server.asked == [f"PUT {CLUSTERS}/c-1/node_pools/p"] * 2
 
 
@@ -390,9 +390,15 @@ CALLS: dict[str, tuple[str, Callable[[DigitalOcean], object]]] = {
     ),
     f"PUT {CLUSTERS}/c/node_pools/p": (
         "kubernetes:update",
-        lambda api: api.resize_node_pool("c", NodePool("p", "pool", "s-1", 3, ()), count=5),
+        lambda api: api.update_node_pool("c", "p", name="pool", count=5),
+    ),
+    f"PUT {CLUSTERS}/c": (
+        "kubernetes:update",
+        lambda api: api.update_cluster("c", name="ml", fields={"ha": True}),
     ),
     f"DELETE {CLUSTERS}/c": ("kubernetes:delete", lambda api: api.delete_cluster("c")),
+    "GET /v2/sizes": ("sizes:read", DigitalOcean.sizes),
+    "GET /v2/droplets": ("droplet:read", DigitalOcean.droplets),
     "POST /v2/1-clicks/kubernetes": (
         "kubernetes:update and addon:create",
         lambda api: api.install_one_clicks("c", ["x"]),
@@ -419,6 +425,8 @@ def test_scopes_are_those_of_the_description() -> None:
         for call, scopes in description.scopes().items()
     }
     ours = {call: scope for call, (scope, _) in CALLS.items()} | {f"POST {CLUSTERS}": "kubernetes:create"}
+    for call in ("GET /v2/sizes", "GET /v2/droplets"):
+        del ours[call]  # which the part of the description at hand leaves out
     assert ours.items() <= described.items()
 
 
@@ -443,6 +451,39 @@ def test_pages_are_asked_for_until_there_are_no_more(server: Server, api: Digita
     server.then(200, {**listed(described("c-1")), "links": {"pages": {"next": "there"}}})
     server.then(200, listed(described("c-2")))
     assert [found.id for found in api.clusters()] == ["c-1", "c-2"]
+
+
+def test_sizes_and_droplets(server: Server, api: DigitalOcean) -> None:
+    """A size that nobody can have now is in no region; of droplets only the number is asked for."""
+    size = {"slug": "s-1", "vcpus": 2, "memory": 4096, "regions": ["nyc3"], "available": True}
+    server.then(200, {"sizes": [size, size | {"slug": "s-2", "available": False}]})
+    server.then(200, {"droplets": [{}], "meta": {"total": 17}})
+    assert api.sizes() == [Size("s-1", 2, 4096, ("nyc3",)), Size("s-2", 2, 4096, ())]
+    assert api.droplets() == 17
+
+
+def test_a_cluster_is_read_with_all_that_settings_are_about(server: Server, api: DigitalOcean) -> None:
+    """Its own tags apart from those that DigitalOcean adds; what is missing is off, or not known."""
+    full = described() | {
+        "vpc_uuid": "v",
+        "tags": ["k8s", "k8s:c-1", "k8s-like", "tideflow"],
+        "ha": True,
+        "auto_upgrade": True,
+        "surge_upgrade": True,
+        "maintenance_policy": {"day": "sunday", "start_time": "02:00", "duration": "4h0m0s"},
+    }
+    full["node_pools"][0] |= {"auto_scale": True, "min_nodes": 3, "max_nodes": 6}
+    server.then(200, listed(full, described()))
+    found, bare = api.clusters()
+    assert (found.vpc, found.tags, found.maintenance_window) == (
+        "v",
+        ("k8s-like", "tideflow"),
+        "sunday 02:00",
+    )
+    assert (found.ha, found.auto_upgrade, found.surge_upgrade) == (True, True, True)
+    pool = found.node_pools[0]
+    assert (pool.auto_scale, pool.min_nodes, pool.max_nodes) == (True, 3, 6)
+    assert (bare.vpc, bare.tags, bare.maintenance_window, bare.ha) == ("", (), "", False)
 
 
 def test_the_token_is_in_no_text(server: Server, api: DigitalOcean, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,207 @@
+"""What a cluster is to be, and what of one that exists has to become another; decided without asking anybody.
+
+A setting that is None is not set: DigitalOcean decides for a new cluster, and what a cluster has is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tideflow.connectors.settings import TAG
+
+if TYPE_CHECKING:
+    from tideflow.clients.provided import Cluster, NodePool
+    from tideflow.connectors.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A cluster as the settings have it; ``autoscale`` is the least and the most nodes, or False for off."""
+
+    name: str
+    region: str
+    version: str
+    size: str
+    count: int
+    vpc: str | None = None
+    autoscale: tuple[int, int] | Literal[False] | None = None
+    ha: bool | None = None
+    auto_upgrade: bool | None = None
+    surge_upgrade: bool | None = None
+    maintenance_window: str | None = None
+    tags: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, *, name: str) -> Self:
+        """Return what the settings say of the cluster of that name."""
+        return cls(
+            name=name,
+            region=settings.region,
+            version=settings.kubernetes_version,
+            size=settings.node_size,
+            count=settings.node_count,
+            vpc=settings.vpc,
+            autoscale=settings.node_autoscale,
+            ha=settings.high_availability,
+            auto_upgrade=settings.auto_upgrade,
+            surge_upgrade=settings.surge_upgrade,
+            maintenance_window=settings.maintenance_window,
+            tags=settings.cluster_tags,
+        )
+
+    def __str__(self) -> str:
+        """Return it in words, without what is left to DigitalOcean."""
+        given = {
+            "high_availability": bool(self.ha),
+            "cluster_tags": self.cluster_fields()["tags"],
+            "vpc": self.vpc,
+            "node_autoscale": self.autoscale,
+            "auto_upgrade": self.auto_upgrade,
+            "surge_upgrade": self.surge_upgrade,
+            "maintenance_window": self.maintenance_window,
+        }
+        fields = ", ".join(f"{name}: {said(value)}" for name, value in given.items() if value is not None)
+        return f"{self.count} nodes of {self.size} in {self.region}, Kubernetes {self.version} ({fields})"
+
+    @property
+    def own_tags(self) -> tuple[str, ...]:
+        """The tags that say whose the cluster is: Tideflow's, and this platform's."""
+        return (TAG, f"{TAG}:{self.name}")
+
+    @property
+    def most_nodes(self) -> int:
+        """How many nodes there can be, which is what has to hold all pods and may be billed."""
+        return self.autoscale[1] if self.autoscale else self.count
+
+    def cluster_fields(self) -> dict[str, Any]:
+        """Return the API's fields for a new cluster; ``ha`` is always among them."""
+        given = {
+            "ha": bool(self.ha),
+            "tags": list(dict.fromkeys([*self.own_tags, *(self.tags or ())])),
+            "vpc_uuid": self.vpc,
+            "auto_upgrade": self.auto_upgrade,
+            "surge_upgrade": self.surge_upgrade,
+            "maintenance_policy": self.maintenance_window and _policy(self.maintenance_window),
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def pool_fields(self) -> dict[str, Any]:
+        """Return the API's fields for the pool of a new cluster."""
+        return {} if self.autoscale is None else _scaling(self.autoscale)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has to become another: in words, ``setting: old → new``, and as fields of the API.
+
+    ``count`` is how many nodes the pool is to have; None if nothing of the pool changes.
+    """
+
+    words: list[str] = field(default_factory=list)
+    cluster: dict[str, Any] = field(default_factory=dict)
+    pool: dict[str, Any] = field(default_factory=dict)
+    count: int | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to change."""
+        return bool(self.words)
+
+
+def pool_of(found: Cluster, wanted: Wanted) -> NodePool | None:
+    """Return the pool that the settings are about: ours by its name, or else the first of the size.
+
+    Pools that people made besides, for GPUs perhaps, are theirs.
+    """
+    ours = (pool for pool in found.node_pools if pool.name == f"{wanted.name}-pool")
+    return next(ours, next((pool for pool in found.node_pools if pool.size == wanted.size), None))
+
+
+def changes(found: Cluster, wanted: Wanted) -> Changes:
+    """Return what of a cluster has to become another, and can."""
+    made = Changes()
+
+    def change(setting: str, was: object, becomes: object, **fields: Any) -> None:
+        made.words.append(f"{setting}: {said(was)} → {said(becomes)}")
+        made.cluster.update(fields)
+
+    tags = _tags(found, wanted)
+    if set(tags) != set(found.tags):
+        change("cluster_tags", found.tags, tags, tags=tags)
+    if wanted.ha and not found.ha:
+        change("high_availability", found.ha, wanted.ha, ha=True)
+    for setting in ("auto_upgrade", "surge_upgrade"):
+        was, becomes = getattr(found, setting), getattr(wanted, setting)
+        if becomes not in {None, was}:
+            change(setting, was, becomes, **{setting: becomes})
+    window = wanted.maintenance_window
+    if window not in {None, found.maintenance_window}:
+        change(
+            "maintenance_window", found.maintenance_window, window, maintenance_policy=_policy(window or "")
+        )
+    return _with_pool(made, pool_of(found, wanted), wanted)
+
+
+def nodes_now(pool: NodePool) -> tuple[int, int]:
+    """Return how many nodes a pool is to have, and how many it may be scaled up to."""
+    return pool.count, max(pool.count, pool.max_nodes if pool.auto_scale else 0)
+
+
+def nodes_then(pool: NodePool, wanted: Wanted) -> tuple[int, int]:
+    """Return the same of the pool as it is wanted.
+
+    While a pool is scaled, how many nodes there are is not ours to say, but for the bounds.
+    """
+    bounds = _autoscale(pool) if wanted.autoscale is None else wanted.autoscale
+    if not bounds:
+        count = max(pool.count, wanted.count)
+        return count, count
+    return min(max(pool.count, bounds[0]), bounds[1]), bounds[1]
+
+
+def _with_pool(made: Changes, pool: NodePool | None, wanted: Wanted) -> Changes:
+    if pool is None:
+        return made
+    was = _autoscale(pool)
+    fields: dict[str, Any] = {}
+    if wanted.autoscale not in {None, was}:
+        becomes = wanted.autoscale or False
+        made.words.append(f"node_autoscale: {said(was)} → {said(becomes)}")
+        fields = _scaling(becomes)
+    count, _ = nodes_then(pool, wanted)
+    if count != pool.count:
+        made.words.append(f"node_count: {pool.count} → {count}")
+    if not fields and count == pool.count:
+        return made
+    return Changes(made.words, made.cluster, fields, count)
+
+
+def _tags(found: Cluster, wanted: Wanted) -> list[str]:
+    """Return the tags that the cluster is to have; those of others stay where none are set."""
+    others = found.tags if wanted.tags is None else wanted.tags
+    return list(dict.fromkeys([*others, *wanted.own_tags]))
+
+
+def _autoscale(pool: NodePool) -> tuple[int, int] | Literal[False]:
+    return pool.auto_scale and (pool.min_nodes, pool.max_nodes)
+
+
+def _scaling(bounds: tuple[int, int] | Literal[False]) -> dict[str, Any]:
+    if not bounds:
+        return {"auto_scale": False}
+    return {"auto_scale": True, "min_nodes": bounds[0], "max_nodes": bounds[1]}
+
+
+def _policy(window: str) -> dict[str, str]:
+    day, _, start = window.partition(" ")
+    return {"day": day, "start_time": start}
+
+
+def said(value: object) -> str:
+    """Return a setting's value as people read it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        between = " to " if all(isinstance(part, int) for part in value) and value else ", "
+        return between.join(map(str, value)) or "none"
+    return str(value) or "none"
