@@ -227,6 +227,21 @@ def test_a_cluster_whose_mesh_could_not_work_is_refused(checkout: Checkout) -> N
     assert "Kubeflow's mesh would not work in this cluster: cni-exclusive is true" in printed
     checkout.kubectl("patch", *where, "-p", '{"data": {"cni-exclusive": "false"}}')
     assert "] No changes" in checkout.pyinfra("deploys/cluster.py")
+    checkout.kubectl("delete", *where[:-1])
+    printed = checkout.pyinfra("deploys/cluster.py")
+    assert "not checked: whether Kubeflow's mesh will work (there is no ConfigMap kube-system/" in printed
+    assert "] No changes" in printed
+
+
+@pytest.mark.usefixtures("binaries")
+def test_what_digitalocean_says_of_a_cluster_is_a_fact(checkout: Checkout) -> None:
+    """For whoever looks, and for deploy files of their own."""
+    question = ("pyinfra", "inventory.py", "fact", "tideflow.facts.digitalocean.Cluster")
+    assert '"@rehearsal/ml-platform": null' in checkout.run(*question).stderr
+    checkout.pyinfra("deploys/cluster.py")
+    told = checkout.run(*question).stderr
+    for field in ('"state": "running"', '"ha": false', '"size": "s-4vcpu-8gb"', '"tideflow:ml-platform"'):
+        assert field in told
 
 
 @pytest.mark.usefixtures("binaries")

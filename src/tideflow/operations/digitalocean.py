@@ -13,6 +13,7 @@ from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.kubernetes import Object
 from tideflow.operations import clusters, differences, mesh, provisioning, versions
 from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -59,9 +60,9 @@ def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[Functio
     if changed or not provisioning.is_settled(found):
         yield change(functools.partial(_change, target, api, wanted, timeout=timeout))
         return
-    mesh.check_now(target)
+    mesh.check(target)
     nodes = sum(pool.count for pool in found.node_pools)
-    host.noop(f"the cluster {found.name} runs Kubernetes {found.version} on {nodes} nodes")
+    host.noop(f"the cluster {found.name} runs Kubernetes {found.version} on {counted(nodes, 'node')}")
 
 
 def refuse_unusable(found: Cluster, wanted: Wanted, *, adopt: bool) -> None:
@@ -94,7 +95,8 @@ def _create(
         pool=wanted.pool_fields(),
     )
     provisioning.wait(target, live, timeout=timeout)
-    mesh.check(target, live, timeout=timeout)
+    target.host.log(f"made the cluster {wanted.name}: {wanted}")
+    mesh.check(target)
 
 
 def _change(
@@ -121,7 +123,7 @@ def _change(
     provisioning.wait(target, live, timeout=timeout)
     for words in changed.words:
         target.host.log(f"changed {words}")
-    mesh.check(target, live, timeout=timeout)
+    mesh.check(target)
 
 
 @operation
