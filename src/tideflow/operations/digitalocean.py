@@ -85,10 +85,15 @@ def _create(
     timeout: float,
 ) -> None:
     version = versions.newest((offer.slug for offer in api.options().versions), wanted.version)
+    if version is None:
+        raise SettingError(
+            f"DigitalOcean offers no kubernetes_version {wanted.version!r}",
+            hint="set it to a minor that it offers, such as '1.34'",
+        )
     api.create_cluster(
         name=wanted.name,
         region=wanted.region,
-        version=version or wanted.version,
+        version=version,
         size=wanted.size,
         count=wanted.count,
         fields=wanted.cluster_fields(),
@@ -108,6 +113,7 @@ def _change(
     timeout: float,
 ) -> None:
     """Make a cluster that is there as it is wanted, once it runs; what differs may have changed by then."""
+    target.forget()  # an autoscaler may have made nodes since, which are not to be taken away
     found = target.cluster()
     if found is None or found.state != "running":
         provisioning.wait(target, live, timeout=timeout)
