@@ -40,13 +40,14 @@ class Client(FlaskClient):
     """Checks each call, where DigitalOcean's description is at hand."""
 
     calls: list[description.Call]
+    checks = True
     may_fail = False
     liberties = frozenset({"name", "count", "duration"})  # which doctl takes
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         """Make a call."""
         answer = super().open(*args, **kwargs)
-        if description.FOLDER and answer.request.path.startswith("/v2/"):
+        if self.checks and description.FOLDER and answer.request.path.startswith("/v2/"):
             answer.request.environ["wsgi.input"].seek(0)  # the twin has read it
             request, response = WerkzeugOpenAPIRequest(answer.request), WerkzeugOpenAPIResponse(answer)
             self.calls.append(
