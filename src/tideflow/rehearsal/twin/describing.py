@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tideflow.rehearsal.twin.cluster import Cluster, Node, Pool
-    from tideflow.rehearsal.twin.reading import Page
+    from tideflow.rehearsal.twin.queries import Page
 
 
 PROJECT = "00000000-0000-4000-8000-000000000002"
