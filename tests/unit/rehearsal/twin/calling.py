@@ -96,6 +96,12 @@ def listening(app: Flask) -> Iterator[str]:
         server.server_close()
 
 
+def lift_limits(api: Any, **faults: Any) -> None:
+    """Let there be as many requests as somebody can make, and these faults."""
+    limits = {"requests_per_hour": 10**9, "requests_per_minute": 10**9}
+    assert api.put("/rehearsal/faults", json=limits | faults).status_code == 200
+
+
 def create(api: Any, **changed: Any) -> Any:
     """Ask for a cluster, and return the answer."""
     return api.post(CLUSTERS, json=BODY | changed)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.unit.rehearsal.twin.calling import CLUSTERS, create
+from tests.unit.rehearsal.twin.calling import CLUSTERS, create, lift_limits
 from tests.unit.rehearsal.twin.passing import World
 from tests.unit.rehearsal.twin.test_resources import PODS, SERVICES, VOLUMES, pod, service, volume
 
@@ -36,12 +36,13 @@ class Histories(RuleBasedStateMachine):
         file = Path(self._folder.name, "state.json")
         self.world = World(State(file), file.parent, self._patches)
         self.world.api.checks = False  # other tests do; it takes most of the time
+        lift_limits(self.world.api)
         self.world.running()
 
     def teardown(self) -> None:
         """Delete all that is billed, as somebody does who wants to pay nothing, and see that nothing is."""
-        self.world.switch()
         api = self.world.api
+        lift_limits(api)
         for found in api.get(f"{CLUSTERS}?per_page=200").json["kubernetes_clusters"]:
             path = f"{CLUSTERS}/{found['id']}/destroy_with_associated_resources/dangerous"
             assert api.delete(path).status_code == 204
@@ -121,7 +122,7 @@ class Histories(RuleBasedStateMachine):
     def fail(self, missing: int, limit: int, *, broken: bool) -> None:
         """Have other faults."""
         names = ["other"] if broken else []
-        self.world.switch(missing_nodes=missing, droplet_limit=limit, broken_clusters=names)
+        lift_limits(self.world.api, missing_nodes=missing, droplet_limit=limit, broken_clusters=names)
 
     @invariant()
     def is_sound(self) -> None:
