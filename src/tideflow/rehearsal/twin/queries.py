@@ -23,6 +23,12 @@ class Volumes(Page):
     region: str | None = None
 
 
+class Snapshots(Page):
+    """Which snapshots, if not all; the twin has none of droplets."""
+
+    resource_type: Literal["droplet", "volume"] | None = None
+
+
 class Droplets(Page):
     """Which droplets, if not all."""
 

@@ -71,6 +71,13 @@ def _add_snapshots(app: Flask, state: State, volume: Callable[[str], Volume]) ->
             raise NotFoundError
         return found
 
+    @app.get("/v2/snapshots")
+    def listed_all_snapshots() -> Response:
+        asked = reading.read(queries.Snapshots, request.args.to_dict())
+        with state.lock:
+            found = list(map(_snapshot, state.snapshots.values())) if asked.resource_type != "droplet" else []
+        return jsonify(describing.page(found, "snapshots", request.base_url, asked))
+
     @app.get(f"{_ONE}/snapshots")
     def listed_snapshots(volume_id: str) -> Response:
         asked = reading.read(queries.Page, request.args.to_dict())
