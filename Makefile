@@ -1,7 +1,7 @@
 # The project's commands; each sets up what it needs first. `make` alone lists them.
 .POSIX:
 .NOTPARALLEL:
-.PHONY: help rehearse test setup packages lint soak benchmark vendor stop clean
+.PHONY: help rehearse test setup packages lint soak benchmark acceptance vendor stop clean
 
 BIN = .venv/bin
 # Tests wait for servers more than they compute, so that three do well on two cores.
@@ -33,6 +33,9 @@ soak: setup ## the tests that take long
 
 benchmark: setup ## measure Tideflow beside kubectl; CONTESTS=no-op measures only that
 	@$(BIN)/python -m tests.benchmarks $(CONTESTS)
+
+acceptance: packages ## the whole life of a platform on a real account, for real money up to a cap
+	@$(BIN)/python -m tests.acceptance
 
 vendor: packages ## fetch and render the pinned Kubeflow into vendored/kubeflow
 	@$(BIN)/tideflow vendor
