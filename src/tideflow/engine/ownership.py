@@ -4,6 +4,9 @@ Everything a set applies carries the digest of what was desired, as an annotatio
 anybody else changes a field of it, the API server takes that field out of the ``fieldsV1`` of our manager
 (KEP-555). So if the object is the same, our ``fieldsV1`` are the same, and the annotation is the digest of
 what is desired now, every field still has the value that was applied.
+
+What is not taken from others, as ``conflicts`` says, the annotation tells after the digest, so that it is no
+proof for a run that would take it.
 """
 
 from __future__ import annotations
@@ -15,8 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tideflow.engine.writing import Conflicts
+
 APPLIED = "tideflow.dev/applied"
 """The annotation with the digest of what was desired."""
+
+_NOT_TAKEN_OVER = "-not-taken-over"  # what kubectl applied before us is still kubectl's
+_SOME_LEFT = "-some-left"  # fields that others have set to another value are theirs
 
 
 def field_manager(set_name: str) -> str:
@@ -37,12 +45,24 @@ def annotated(body: Mapping[str, Any], desired: str) -> dict[str, Any]:
     return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
-def with_some_left(desired: str) -> str:
-    """Return what stands for the digest of what was desired if some of it was left to other owners.
+def not_taken_over(desired: str) -> str:
+    """Return what stands for the digest of what was desired while kubectl still owns what it applied."""
+    return desired + _NOT_TAKEN_OVER
 
-    So what is left on purpose is no proof for a run that would take it.
-    """
-    return digest([desired, "some fields left to others"])
+
+def with_some_left(desired: str) -> str:
+    """Return what stands for the digest of what was desired if some of it was left to other owners."""
+    return desired.removesuffix(_SOME_LEFT) + _SOME_LEFT
+
+
+def is_applied(live: Mapping[str, Any], desired: str, conflicts: Conflicts) -> bool:
+    """Tell whether what was applied last is what is desired, with nothing left that would be taken now."""
+    found = applied(live) or ""
+    if conflicts == "yield":
+        found = found.removesuffix(_SOME_LEFT)
+    if conflicts != "own":
+        found = found.removesuffix(_NOT_TAKEN_OVER)
+    return found == desired
 
 
 def entries(live: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -76,6 +96,20 @@ def owned(live: Mapping[str, Any], manager: str) -> str | None:
     return None
 
 
+def awaits_takeover(live: Mapping[str, Any], manager: str) -> bool:
+    """Tell whether the manager has applied the object without taking over what was kubectl's."""
+    found = (applied(live) or "").removesuffix(_SOME_LEFT)
+    return found.endswith(_NOT_TAKEN_OVER) and any(
+        has_applied(entry, manager) and _annotates(entry) for entry in entries(live)
+    )
+
+
+def _annotates(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry's manager has set the digest of what was desired."""
+    annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
+    return f"f:{APPLIED}" in annotations
+
+
 def applied(live: Mapping[str, Any]) -> str | None:
     """Return the digest of what was desired when the object was applied last."""
     found: str | None = (live["metadata"].get("annotations") or {}).get(APPLIED)
@@ -95,12 +129,11 @@ def other_set(live: Mapping[str, Any], set_name: str) -> str | None:
     prefix = field_manager("")
     for entry in entries(live):
         manager = entry.get("manager") or ""
-        annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
         if (
             manager.startswith(prefix)
             and manager != field_manager(set_name)
             and entry.get("operation") == "Apply"
-            and f"f:{APPLIED}" in annotations
+            and _annotates(entry)
         ):
             return str(manager.removeprefix(prefix))
     return None
