@@ -101,3 +101,44 @@ def test_what_kubectl_applies_to_what_is_ours_stays_whatever_comes_next(
         objects[1]["metadata"]["labels"] = {"written": conflicts}
         assert apply(cluster, objects, conflicts=conflicts).changed
         assert cluster.get(f"/api/v1/namespaces/{space}/configmaps/c")["data"] == {"a": "1", "theirs": "1"}
+
+
+def test_a_field_that_was_left_is_applied_once_its_owner_gives_it_up(cluster: Kubernetes, space: str) -> None:
+    """Nobody would own it otherwise, and the run would say that all is well."""
+    objects = [namespace(space), config_map("c", space, a="1", k="ours")]
+    path = f"/api/v1/namespaces/{space}/configmaps/c"
+    apply(cluster, objects)
+    cluster.patch(path, {"data": {"k": "theirs"}}, query={"fieldManager": "bob"})
+    apply(cluster, objects, conflicts="yield")
+    assert not apply(cluster, objects, conflicts="yield").writes
+    cluster.patch(path, {"data": {"k": "theirs, again"}}, query={"fieldManager": "bob"})
+    assert not apply(cluster, objects, conflicts="yield").writes
+    cluster.patch(path, {"data": {"k": None}}, query={"fieldManager": "bob"})
+    assert fields(announced(cluster, objects, "yield")) == ["data.k"]
+    _, summary = apply_and_tell(cluster, objects, conflicts="yield")
+    assert summary
+    assert not summary.notes
+    assert cluster.get(path)["data"] == {"a": "1", "k": "ours"}
+    for conflicts in ("own", *OTHERS):
+        assert not apply(cluster, objects, conflicts=conflicts).writes
+
+
+def test_beside_a_field_that_is_left_what_others_do_costs_one_write_at_most(
+    cluster: Kubernetes, space: str
+) -> None:
+    """Status, scaling and new values cost none, and no controller is fought."""
+    objects = [namespace(space), deployment("d", space)]
+    path = f"/apis/apps/v1/namespaces/{space}/deployments/d"
+    apply(cluster, objects)
+    cluster.patch(path, {"spec": {"replicas": 2}}, query={"fieldManager": "bob"})
+    objects[1]["metadata"]["labels"] = {"x": "1"}
+    apply(cluster, objects, conflicts="yield")
+    assert not apply(cluster, objects, conflicts="yield").writes
+    cluster.patch(path, {"spec": {"replicas": 3}}, query={"fieldManager": "bob"})
+    assert not apply(cluster, objects, conflicts="yield").writes
+    cluster.patch(path, {"metadata": {"annotations": {"seen": "1"}}}, query={"fieldManager": "controller"})
+    assert len(apply(cluster, objects, conflicts="yield").changed) == 1
+    cluster.patch(path, {"metadata": {"annotations": {"seen": "2"}}}, query={"fieldManager": "controller"})
+    assert not apply(cluster, objects, conflicts="yield").writes
+    live = cluster.get(path)
+    assert (live["spec"]["replicas"], live["metadata"]["annotations"]["seen"]) == (3, "2")

@@ -89,11 +89,26 @@ def with_entries(live: Mapping[str, Any], new: list[dict[str, Any]]) -> list[dic
 
 
 def owned(live: Mapping[str, Any], manager: str) -> str | None:
-    """Return the digest of the fields that the manager has applied and still owns, None if there are none."""
+    """Return the digest of the fields that the manager has applied and still owns, None if there are none.
+
+    Where some were left to others, it is the digest of everybody's: what they give up is to be noticed.
+    """
     for entry in entries(live):
         if has_applied(entry, manager):
-            return digest(entry.get("fieldsV1"))
+            left = (applied(live) or "").endswith(_SOME_LEFT)
+            return _everybodys(live) if left else digest(entry.get("fieldsV1"))
     return None
+
+
+def _everybodys(live: Mapping[str, Any]) -> str:
+    """Return the digest of who owns what; their order is that of the last writes, and does not matter."""
+    return digest(
+        sorted(
+            [entry.get("manager") or "", entry.get("operation") or "", digest(entry.get("fieldsV1"))]
+            for entry in entries(live)
+            if not entry.get("subresource")
+        )
+    )
 
 
 def awaits_takeover(live: Mapping[str, Any], manager: str) -> bool:

@@ -160,6 +160,18 @@ def test_what_was_left_is_proven_only_for_who_would_leave_it(
     assert (not planned(found, proven, conflicts=conflicts).writes) is (conflicts in accepted)
 
 
+def test_where_fields_were_left_it_matters_what_others_own() -> None:
+    """Not in which order, nor when, nor what they own of a subresource."""
+    found = live(annotations={APPLIED: with_some_left(digest(BODY))})
+    managers = found["metadata"]["managedFields"]
+    proven = Record("one", str(owned(found, MANAGER)))
+    status = {"manager": "c", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}
+    found["metadata"]["managedFields"] = [status, {**managers[1], "time": "now"}, managers[0]]
+    assert not planned(found, proven, conflicts="yield").writes
+    found["metadata"]["managedFields"] = managers[:1]
+    assert planned(found, proven, conflicts="yield").writes
+
+
 def test_a_credential_that_is_there_is_never_compared() -> None:
     """It is kept whatever it holds, and created when it is missing."""
     assert planned(live(uid="another"), None, create_once=True).kept == (key(BODY),)
