@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _SET_BY_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 
 
+API_SERVICE = ("apiregistration.k8s.io", "APIService")
+"""Group and kind of what registers an aggregated API."""
+
+DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
+"""Group and kind of what defines a type."""
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Key:
     """Which object: its group and kind, its namespace (empty for cluster-scoped ones) and its name."""
@@ -26,6 +33,11 @@ class Key:
     kind: str
     namespace: str
     name: str
+
+    @property
+    def type(self) -> tuple[str, str]:
+        """Group and kind; others may have a kind of the same name."""
+        return self.group, self.kind
 
     def __str__(self) -> str:
         """Return it as people name objects, such as ``Deployment auth/dex``."""
@@ -44,7 +56,7 @@ class Manifest:
     @property
     def api_service(self) -> Key:
         """The APIService that serves the object's type, where the API is an aggregated one."""
-        return Key("apiregistration.k8s.io", "APIService", "", f"{self.version}.{self.key.group}")
+        return Key(*API_SERVICE, "", f"{self.version}.{self.key.group}")
 
     def in_namespace(self, namespace: str) -> Manifest:
         """Return the same manifest in the namespace it belongs to; in none, if that is empty."""
