@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,10 +79,9 @@ def load(source: Path | Iterable[Mapping[str, Any]], *, cache: Path | None = Non
         documents = parsing.documents(source, cache)
     else:
         documents = (
-            (
-                body.origin if isinstance(body, Rendered) else f"object {number}",
-                dict(body),
-            )
+            (body.origin, dict(body))
+            if isinstance(body, Rendered)
+            else (f"object {number}", _as_json(body, f"object {number}"))
             for number, body in enumerate(source, 1)
         )
     found: dict[Key, Manifest] = {}
@@ -94,6 +94,14 @@ def load(source: Path | Iterable[Mapping[str, Any]], *, cache: Path | None = Non
                     hint="remove one of them",
                 )
     return list(found.values())
+
+
+def _as_json(body: Mapping[str, Any], origin: str) -> Any:
+    """Return an object as it would be read from a file; what Python has and JSON has not is an error."""
+    try:
+        return json.loads(json.dumps(dict(body), allow_nan=False))
+    except (RecursionError, TypeError, ValueError) as error:
+        raise ManifestError(f"{origin} is no JSON: {error}") from None
 
 
 def _manifests(document: Any, origin: str) -> Iterator[Manifest]:
@@ -135,9 +143,9 @@ def _cleaned(document: dict[str, Any], origin: str) -> dict[str, Any]:
     if texts:
         try:
             encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
-        except AttributeError:
+            body["data"] = {**(body.get("data") or {}), **encoded}
+        except (AttributeError, TypeError, ValueError):
             raise ManifestError(
                 f"{origin} holds a Secret whose stringData is not all text", hint="quote numbers in it"
             ) from None
-        body["data"] = {**(body.get("data") or {}), **encoded}
     return body

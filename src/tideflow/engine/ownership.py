@@ -35,7 +35,7 @@ def field_manager(set_name: str) -> str:
 def digest(value: Any) -> str:
     """Return a short digest of JSON that does not depend on the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def annotated(body: Mapping[str, Any], desired: str) -> dict[str, Any]:
