@@ -1,4 +1,4 @@
-"""Nothing is refused while loading that the API server would take."""
+"""Nothing is refused while loading that the API server would take as a new object."""
 
 from __future__ import annotations
 

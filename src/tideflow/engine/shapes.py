@@ -1,7 +1,7 @@
 """The least that an object of some kinds must have for others to be understood by it.
 
 The API server checks the rest, and better. What is looked at while planning must be there beforehand, and of
-the right type. Nothing is refused here that the API server would take.
+the right type. Nothing is refused here that the API server would take as a new object.
 """
 
 from __future__ import annotations
