@@ -4,6 +4,9 @@ Without it, server-side apply only adds an owner: a field that kubectl set and o
 would stay for ever, owned by a kubectl that nobody runs any more. So before the first write of such an object
 its ``managedFields`` are rewritten: what kubectl owned by applying is owned by us. It is what client-go's
 ``csaupgrade`` does for kubectl itself.
+
+A run that takes nothing from others leaves it to a later one that does, and notes that on the object: what
+kubectl applies to an object that is ours by then is another manager's, and stays.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine.ownership import entries, owned, with_entries
+from tideflow.engine.ownership import awaits_takeover, entries, has_applied, owned, with_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +29,15 @@ _APPLIED_BY_KUBECTL = frozenset(
 
 
 def needs_adoption(live: Mapping[str, Any], manager: str) -> bool:
-    """Tell whether kubectl has applied the object, and the manager never has."""
-    return owned(live, manager) is None and any(map(_is_kubectls, entries(live)))
+    """Tell whether kubectl has applied the object, and the manager never has, or not to take it over."""
+    return any(map(_is_kubectls, entries(live))) and (
+        owned(live, manager) is None or awaits_takeover(live, manager)
+    )
 
 
 def adoption(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]]:
     """Return the JSON patch that makes the manager the owner of what kubectl has applied."""
-    taken = [entry for entry in entries(live) if _is_kubectls(entry)]
+    taken = [entry for entry in entries(live) if _is_kubectls(entry) or has_applied(entry, manager)]
     fields: dict[str, Any] = {}
     for entry in taken:
         fields = union(fields, entry.get("fieldsV1") or {})
@@ -44,7 +49,7 @@ def adoption(live: Mapping[str, Any], manager: str) -> list[dict[str, Any]]:
         "operation": "Apply",
         "time": taken[-1].get("time"),
     }
-    kept = [entry for entry in entries(live) if not _is_kubectls(entry)]
+    kept = [entry for entry in entries(live) if entry not in taken]
     return with_entries(live, [*kept, ours])
 
 

@@ -24,7 +24,7 @@ from tideflow.engine import (
 from tideflow.engine.comparing import Difference
 from tideflow.engine.graph import StatedGate, World
 from tideflow.engine.lease import Lease
-from tideflow.engine.manifests import Key
+from tideflow.engine.manifests import DEFINITION, Key
 from tideflow.engine.others import Others
 from tideflow.engine.outcome import Options
 from tideflow.engine.ownership import field_manager, is_owner
@@ -126,7 +126,7 @@ class Application:
             self._cluster, self._types(resources, removed), wanted | removed.keys()
         )
         scaled = scale_targets(
-            [manifest.body for manifest in self._manifests if manifest.key.kind == snapshot.HPA[1]]
+            [manifest.body for manifest in self._manifests if manifest.key.type == snapshot.HPA]
             + self._snapshot.of_type(*snapshot.HPA)
         )
         self._manifests = [
@@ -146,7 +146,7 @@ class Application:
         unserved = tuple(
             manifest.key
             for manifest in self._manifests
-            if manifest.key.kind == "CustomResourceDefinition"
+            if manifest.key.type == DEFINITION
             and manifest.key in found.unchanged
             and not resources.of_kind(manifest.body["spec"]["group"], manifest.body["spec"]["names"]["kind"])
         )

@@ -152,4 +152,5 @@ def replicas(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], int] | None:
     template = pods.template(body)
     if template is None or body["kind"] in {"CronJob", "DaemonSet"}:
         return None
-    return template, int((body.get("spec") or {}).get("replicas", 1))
+    replicas = (body.get("spec") or {}).get("replicas")
+    return template, 1 if replicas is None else int(replicas)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine import pods, webhooks
-from tideflow.engine.manifests import Key
+from tideflow.engine.manifests import DEFINITION, Key
 from tideflow.engine.webhooks import Target, Webhook
 from tideflow.errors import GraphError
 
@@ -105,7 +105,7 @@ class _Builder:
         if key.kind == "Namespace" and not key.group:
             labels = body["metadata"].get("labels") or {}
             self._labels[key.name] = {**self._labels.get(key.name, {}), **labels, _NAME_LABEL: key.name}
-        elif key.kind == "CustomResourceDefinition":
+        elif key.type == DEFINITION:
             spec = body["spec"]
             kind = (spec["group"], spec["names"]["kind"])
             self._definitions[kind] = manifest
@@ -191,7 +191,7 @@ class _Builder:
     def _webhooks(self) -> Iterator[tuple[Webhook, Mapping[str, Any]]]:
         """Yield the webhooks of the set, and those that are live and not of the set."""
         for key, manifest in self._manifests.items():
-            if key.kind in webhooks.CONFIGURATIONS:
+            if key.type in webhooks.TYPES:
                 yield from webhooks.of_configuration(manifest.body)
         for live in self._world.configurations:
             found = list(webhooks.of_configuration(live))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 _SET_BY_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 
 
+API_SERVICE = ("apiregistration.k8s.io", "APIService")
+"""Group and kind of what registers an aggregated API."""
+
+DEFINITION = ("apiextensions.k8s.io", "CustomResourceDefinition")
+"""Group and kind of what defines a type."""
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Key:
     """Which object: its group and kind, its namespace (empty for cluster-scoped ones) and its name."""
@@ -26,6 +34,11 @@ class Key:
     kind: str
     namespace: str
     name: str
+
+    @property
+    def type(self) -> tuple[str, str]:
+        """Group and kind; others may have a kind of the same name."""
+        return self.group, self.kind
 
     def __str__(self) -> str:
         """Return it as people name objects, such as ``Deployment auth/dex``."""
@@ -44,7 +57,7 @@ class Manifest:
     @property
     def api_service(self) -> Key:
         """The APIService that serves the object's type, where the API is an aggregated one."""
-        return Key("apiregistration.k8s.io", "APIService", "", f"{self.version}.{self.key.group}")
+        return Key(*API_SERVICE, "", f"{self.version}.{self.key.group}")
 
     def in_namespace(self, namespace: str) -> Manifest:
         """Return the same manifest in the namespace it belongs to; in none, if that is empty."""
@@ -66,10 +79,9 @@ def load(source: Path | Iterable[Mapping[str, Any]], *, cache: Path | None = Non
         documents = parsing.documents(source, cache)
     else:
         documents = (
-            (
-                body.origin if isinstance(body, Rendered) else f"object {number}",
-                dict(body),
-            )
+            (body.origin, dict(body))
+            if isinstance(body, Rendered)
+            else (f"object {number}", _as_json(body, f"object {number}"))
             for number, body in enumerate(source, 1)
         )
     found: dict[Key, Manifest] = {}
@@ -82,6 +94,14 @@ def load(source: Path | Iterable[Mapping[str, Any]], *, cache: Path | None = Non
                     hint="remove one of them",
                 )
     return list(found.values())
+
+
+def _as_json(body: Mapping[str, Any], origin: str) -> Any:
+    """Return an object as it would be read from a file; what Python has and JSON has not is an error."""
+    try:
+        return json.loads(json.dumps(dict(body), allow_nan=False))
+    except (RecursionError, TypeError, ValueError) as error:
+        raise ManifestError(f"{origin} is no JSON: {error}") from None
 
 
 def _manifests(document: Any, origin: str) -> Iterator[Manifest]:
@@ -123,9 +143,9 @@ def _cleaned(document: dict[str, Any], origin: str) -> dict[str, Any]:
     if texts:
         try:
             encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
-        except AttributeError:
+            body["data"] = {**(body.get("data") or {}), **encoded}
+        except (AttributeError, TypeError, ValueError):
             raise ManifestError(
                 f"{origin} holds a Secret whose stringData is not all text", hint="quote numbers in it"
             ) from None
-        body["data"] = {**(body.get("data") or {}), **encoded}
     return body

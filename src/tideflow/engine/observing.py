@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tideflow.engine import readiness, webhooks
 from tideflow.engine.graph import Ready, Written
+from tideflow.engine.manifests import DEFINITION
 from tideflow.engine.readiness import READY, Status
 from tideflow.engine.snapshot import is_whole, key_of
 from tideflow.engine.watching import Listed
@@ -33,7 +34,6 @@ GONE = Status(ready=False, why="was deleted by somebody meanwhile")
 """The status of an object that is no longer there."""
 
 _UNSEEN = Status(ready=False, why="has not been seen yet")
-_DEFINITION = "CustomResourceDefinition"
 
 
 class Observed:
@@ -45,7 +45,7 @@ class Observed:
         self.changed_at = time.monotonic()
         self._changed: set[Key] = set(manifests)
         self._manifests = manifests
-        self._definitions = [key for key in manifests if key.kind == _DEFINITION]
+        self._definitions = [key for key in manifests if key.type == DEFINITION]
         self._status: dict[Key, Status] = {}
         self._version: dict[Key, int] = {}
         self._wanted_version: dict[Key, int] = {}
@@ -100,7 +100,7 @@ class Observed:
         if not self._is_seen(key):
             return Status(ready=False, why="its change has not been seen yet")
         found = self._status.get(key, _UNSEEN)
-        if key.kind == _DEFINITION and (found.ready or key not in self._status):
+        if key.type == DEFINITION and (found.ready or key not in self._status):
             return READY if self.is_served(manifest) else Status(ready=False, why="is not served yet")
         return found
 
@@ -161,7 +161,7 @@ class Observed:
         return any(self._slices[webhook.service.namespace, webhook.service.name].values())
 
     def _see(self, key: Key, live: dict[str, Any], *, since: float) -> None:
-        if key.kind in webhooks.CONFIGURATIONS or key.kind == _DEFINITION:
+        if key.type == DEFINITION or key.type in webhooks.TYPES:
             now, before = webhooks.bundles(live), self._webhooks.get(key, {})
             for name, found in now.items():
                 if before.get(name) != found:
@@ -231,6 +231,6 @@ def watched(manifest: Manifest) -> bool:
     key = manifest.key
     if key.kind == "Service" and not key.group:
         return bool(manifest.body["spec"].get("type") == "LoadBalancer")
-    return key.kind == _DEFINITION or (
+    return key.type == DEFINITION or (
         is_whole(key.group, key.kind) and readiness.has_readiness(key.group, key.kind)
     )

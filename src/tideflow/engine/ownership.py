@@ -4,6 +4,9 @@ Everything a set applies carries the digest of what was desired, as an annotatio
 anybody else changes a field of it, the API server takes that field out of the ``fieldsV1`` of our manager
 (KEP-555). So if the object is the same, our ``fieldsV1`` are the same, and the annotation is the digest of
 what is desired now, every field still has the value that was applied.
+
+What is not taken from others, as ``conflicts`` says, the annotation tells after the digest, so that it is no
+proof for a run that would take it.
 """
 
 from __future__ import annotations
@@ -15,8 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tideflow.engine.writing import Conflicts
+
 APPLIED = "tideflow.dev/applied"
 """The annotation with the digest of what was desired."""
+
+_NOT_TAKEN_OVER = "-not-taken-over"  # what kubectl applied before us is still kubectl's
+_SOME_LEFT = "-some-left"  # fields that others have set to another value are theirs
 
 
 def field_manager(set_name: str) -> str:
@@ -27,7 +35,7 @@ def field_manager(set_name: str) -> str:
 def digest(value: Any) -> str:
     """Return a short digest of JSON that does not depend on the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def annotated(body: Mapping[str, Any], desired: str) -> dict[str, Any]:
@@ -37,12 +45,24 @@ def annotated(body: Mapping[str, Any], desired: str) -> dict[str, Any]:
     return {**body, "metadata": {**metadata, "annotations": annotations}}
 
 
-def with_some_left(desired: str) -> str:
-    """Return what stands for the digest of what was desired if some of it was left to other owners.
+def not_taken_over(desired: str) -> str:
+    """Return what stands for the digest of what was desired while kubectl still owns what it applied."""
+    return desired + _NOT_TAKEN_OVER
 
-    So what is left on purpose is no proof for a run that would take it.
-    """
-    return digest([desired, "some fields left to others"])
+
+def with_some_left(desired: str) -> str:
+    """Return what stands for the digest of what was desired if some of it was left to other owners."""
+    return desired.removesuffix(_SOME_LEFT) + _SOME_LEFT
+
+
+def is_applied(live: Mapping[str, Any], desired: str, conflicts: Conflicts) -> bool:
+    """Tell whether what was applied last is what is desired, with nothing left that would be taken now."""
+    found = applied(live) or ""
+    if conflicts == "yield":
+        found = found.removesuffix(_SOME_LEFT)
+    if conflicts != "own":
+        found = found.removesuffix(_NOT_TAKEN_OVER)
+    return found == desired
 
 
 def entries(live: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -69,11 +89,40 @@ def with_entries(live: Mapping[str, Any], new: list[dict[str, Any]]) -> list[dic
 
 
 def owned(live: Mapping[str, Any], manager: str) -> str | None:
-    """Return the digest of the fields that the manager has applied and still owns, None if there are none."""
+    """Return the digest of the fields that the manager has applied and still owns, None if there are none.
+
+    Where some were left to others, it is the digest of everybody's: what they give up is to be noticed.
+    """
     for entry in entries(live):
         if has_applied(entry, manager):
-            return digest(entry.get("fieldsV1"))
+            left = (applied(live) or "").endswith(_SOME_LEFT)
+            return _everybodys(live) if left else digest(entry.get("fieldsV1"))
     return None
+
+
+def _everybodys(live: Mapping[str, Any]) -> str:
+    """Return the digest of who owns what; their order is that of the last writes, and does not matter."""
+    return digest(
+        sorted(
+            [entry.get("manager") or "", entry.get("operation") or "", digest(entry.get("fieldsV1"))]
+            for entry in entries(live)
+            if not entry.get("subresource")
+        )
+    )
+
+
+def awaits_takeover(live: Mapping[str, Any], manager: str) -> bool:
+    """Tell whether the manager has applied the object without taking over what was kubectl's."""
+    found = (applied(live) or "").removesuffix(_SOME_LEFT)
+    return found.endswith(_NOT_TAKEN_OVER) and any(
+        has_applied(entry, manager) and _annotates(entry) for entry in entries(live)
+    )
+
+
+def _annotates(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry's manager has set the digest of what was desired."""
+    annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
+    return f"f:{APPLIED}" in annotations
 
 
 def applied(live: Mapping[str, Any]) -> str | None:
@@ -95,12 +144,11 @@ def other_set(live: Mapping[str, Any], set_name: str) -> str | None:
     prefix = field_manager("")
     for entry in entries(live):
         manager = entry.get("manager") or ""
-        annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
         if (
             manager.startswith(prefix)
             and manager != field_manager(set_name)
             and entry.get("operation") == "Apply"
-            and f"f:{APPLIED}" in annotations
+            and _annotates(entry)
         ):
             return str(manager.removeprefix(prefix))
     return None

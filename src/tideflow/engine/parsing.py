@@ -13,7 +13,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
+from tideflow.engine.values import Loader
 from tideflow.errors import FileError, ManifestError
 from tideflow.files import write_private
 
@@ -22,24 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SUFFIXES = {".yaml", ".yml", ".json"}
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 3  # another one whenever texts are read in another way
 # In YAML, no text that goes over several lines may have these marks at the beginning of one.
 _BEGINNING = re.compile(rb"^(?=---(?:\s|$))", re.MULTILINE)
 _DIRECTIVE = re.compile(rb"^(?:%|\.\.\.(?:\s|$))", re.MULTILINE)
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as kubectl reads it: dates stay text, and so does a lone ``=``."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag not in {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
-    ]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def parse(text: bytes | str, origin: str, *, after: int = 0) -> Iterator[Any]:
@@ -48,10 +36,13 @@ def parse(text: bytes | str, origin: str, *, after: int = 0) -> Iterator[Any]:
     The text begins ``after`` that many lines.
     """
     try:
-        yield from yaml.load_all(text, _Loader)
+        yield from yaml.load_all(text, Loader)
     except yaml.MarkedYAMLError as error:
         line = f"line {after + error.problem_mark.line + 1}" if error.problem_mark else "some line"
-        raise ManifestError(f"{origin}, {line}: this is not YAML: {error.problem}") from None
+        said = "" if isinstance(error, ConstructorError) else "this is not YAML: "
+        raise ManifestError(f"{origin}, {line}: {said}{error.problem}") from None
+    except RecursionError:
+        raise ManifestError(f"{origin} cannot be read: it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
         raise ManifestError(f"{origin} cannot be read: {error}") from None
 
@@ -112,9 +103,13 @@ def _parsed(path: Path, text: bytes, after: int) -> Iterator[Any]:
         yield from parse(text, str(path), after=after)
         return
     try:
-        yield json.loads(text)
-    except ValueError as error:
+        yield json.loads(text, parse_constant=_refuse)
+    except (RecursionError, ValueError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no value that Kubernetes has")
 
 
 def _digest(*texts: bytes) -> str:

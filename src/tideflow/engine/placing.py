@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tideflow.engine import readiness
+from tideflow.engine.manifests import API_SERVICE, DEFINITION
 from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str, str], bo
     return {
         (spec["group"], version["name"], spec["names"]["kind"]): spec.get("scope") == "Namespaced"
         for manifest in manifests
-        if manifest.key.kind == "CustomResourceDefinition" and (spec := manifest.body["spec"])
+        if manifest.key.type == DEFINITION and (spec := manifest.body["spec"])
         for version in spec["versions"]
         if version.get("served")
     }
@@ -67,7 +68,7 @@ def _aggregated(manifests: Sequence[Manifest]) -> set[Key]:
     return {
         manifest.key
         for manifest in manifests
-        if manifest.key.kind == "APIService" and (manifest.body.get("spec") or {}).get("service")
+        if manifest.key.type == API_SERVICE and (manifest.body.get("spec") or {}).get("service")
     }
 
 

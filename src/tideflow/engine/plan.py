@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tideflow.engine import readiness
-from tideflow.engine.ownership import applied, digest, field_manager, owned, with_some_left
+from tideflow.engine.ownership import digest, field_manager, is_applied, owned
 from tideflow.engine.snapshot import NAMESPACE, is_whole
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def compare(
 ) -> Plan:
     """Return what has to be written so that everything is as the manifests say.
 
-    What was left to other owners is as it should be only while ``conflicts`` leaves it to them.
+    What was left to other owners, kubectl above all, is as it should be only while ``conflicts`` leaves it.
     """
     manager = field_manager(set_name)
     created: list[Key] = []
@@ -87,9 +87,7 @@ def compare(
             record is not None
             and record.uid == live["metadata"]["uid"]
             and record.owned == owned(live, manager)
-            and (
-                applied(live) == wanted or (conflicts == "yield" and applied(live) == with_some_left(wanted))
-            )
+            and is_applied(live, wanted, conflicts)
         )
         if not proven:
             changed.append(key)

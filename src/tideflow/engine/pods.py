@@ -11,21 +11,22 @@ if TYPE_CHECKING:
 
     from tideflow.engine.manifests import Manifest
 
-_TEMPLATES = {
-    "CronJob": ("spec", "jobTemplate", "spec", "template"),
-    "DaemonSet": ("spec", "template"),
-    "Deployment": ("spec", "template"),
-    "Job": ("spec", "template"),
-    "Pod": (),
-    "ReplicaSet": ("spec", "template"),
-    "ReplicationController": ("spec", "template"),
-    "StatefulSet": ("spec", "template"),
+# Only Kubernetes' own: nobody knows what others mean by a Job.
+_TEMPLATES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("", "Pod"): (),
+    ("", "ReplicationController"): ("spec", "template"),
+    ("apps", "DaemonSet"): ("spec", "template"),
+    ("apps", "Deployment"): ("spec", "template"),
+    ("apps", "ReplicaSet"): ("spec", "template"),
+    ("apps", "StatefulSet"): ("spec", "template"),
+    ("batch", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
+    ("batch", "Job"): ("spec", "template"),
 }
 
 
 def template(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the pod, with its labels and spec, that a workload makes; None for what makes none."""
-    path = _TEMPLATES.get(body["kind"])
+    path = _TEMPLATES.get((body["apiVersion"].rpartition("/")[0], body["kind"]))
     if path is None:
         return None
     found: Any = body
@@ -43,7 +44,7 @@ def selector(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         # The API server makes one; this label has been on the pods of every Job since Kubernetes 1.27.
         return {"matchLabels": {"batch.kubernetes.io/job-name": body["metadata"]["name"]}}
     if body["kind"] == "ReplicationController":
-        return {"matchLabels": found or (template(body) or {})["metadata"]["labels"]}
+        return {"matchLabels": found or ((template(body) or {}).get("metadata") or {}).get("labels")}
     return found or None
 
 
@@ -81,7 +82,7 @@ def named(pod: Mapping[str, Any], namespace: str) -> Iterator[Key]:
     for secret in spec.get("imagePullSecrets") or ():
         yield from key("Secret", secret.get("name"))
     for volume in spec.get("volumes") or ():
-        for source in (volume, *((volume.get("projected") or {}).get("sources") or ())):
+        for source in filter(None, (volume, *((volume.get("projected") or {}).get("sources") or ()))):
             yield from key("ConfigMap", (source.get("configMap") or {}).get("name"))
             secret = source.get("secret") or {}
             yield from key("Secret", secret.get("secretName") or secret.get("name"))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tideflow.engine import faults, ownership, pods, waiting
 from tideflow.engine.faults import NOT_SERVED, Throttle
 from tideflow.engine.graph import Ready, Written
-from tideflow.engine.manifests import Key
+from tideflow.engine.manifests import API_SERVICE, Key
 from tideflow.engine.observing import GONE, SETTLES, Observed, watched
 from tideflow.engine.outcome import Outcome
 from tideflow.engine.pending import Pending
@@ -138,7 +138,7 @@ class Release:
         """Give up the aggregated APIs, not available so far, whose every workload cannot be written."""
         if not (self._outcome.failed or self._outcome.skipped):
             return
-        apis = [key for key in self._unready if key.kind == "APIService" and key in self.observed.written]
+        apis = [key for key in self._unready if key.type == API_SERVICE and key in self.observed.written]
         for key in apis:
             service = self._manifests[key].body["spec"].get("service")
             if not service or self.observed.status(key).ready:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine.manifests import Key
+from tideflow.engine.manifests import DEFINITION, Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 GROUP = "admissionregistration.k8s.io"
+CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+TYPES = frozenset((GROUP, kind) for kind in CONFIGURATIONS)
+"""Groups and kinds of what registers webhooks."""
 
 _ANY = "*"
 _WRITES = {"CREATE", "UPDATE", _ANY}
@@ -68,7 +70,7 @@ def of_configuration(body: Mapping[str, Any]) -> Iterator[tuple[Webhook, Mapping
     key = Key(GROUP, body["kind"], "", body["metadata"]["name"])
     for webhook in body.get("webhooks") or ():
         service = (webhook.get("clientConfig") or {}).get("service")
-        if service and webhook.get("failurePolicy", "Fail") == "Fail":
+        if service and (webhook.get("failurePolicy") or "Fail") == "Fail":
             yield Webhook(key, webhook["name"], Service(service["namespace"], service["name"])), webhook
 
 
@@ -81,7 +83,7 @@ def of_definition(body: Mapping[str, Any], version: str) -> Webhook | None:
         return None
     if any(found["name"] == version and found.get("storage") for found in spec["versions"]):
         return None
-    key = Key("apiextensions.k8s.io", "CustomResourceDefinition", "", body["metadata"]["name"])
+    key = Key(*DEFINITION, "", body["metadata"]["name"])
     service = client["service"]
     return Webhook(key, "conversion", Service(service["namespace"], service["name"]))
 
@@ -124,7 +126,7 @@ def matches(webhook: Mapping[str, Any], target: Target) -> bool:
 
 
 def _rule_matches(rule: Mapping[str, Any], target: Target) -> bool:
-    scope = rule.get("scope", _ANY)
+    scope = rule.get("scope") or _ANY
     return (
         not _WRITES.isdisjoint(rule.get("operations") or ())
         and _has(rule.get("apiGroups"), target.group)

@@ -68,9 +68,9 @@ class Writing:
         path = resource.path(key.namespace, key.name)
         if key in self._create_once:
             return self._create(manifest, resource, path)
-        body = ownership.annotated(manifest.body, self._desired[key])
-        notes: list[str] = []
         live: Mapping[str, Any] | None = self._live.get(key)
+        body = self._annotated(manifest, live)
+        notes: list[str] = []
         if live is not None and self._adopts(live):
             live = self._rewritten(path, live, needs_adoption, adoption)
             notes.append(_taken_over(key))
@@ -93,7 +93,7 @@ class Writing:
         """
         key = manifest.key
         path = resource.path(key.namespace, key.name)
-        body = ownership.annotated(manifest.body, self._desired[key])
+        body = self._annotated(manifest, live)
         notes: list[str] = []
         adopts = live is not None and self._adopts(live)
         if live is not None and (self._gives_up_replicas(key, live) or (adopts and key in self._scaled)):
@@ -113,6 +113,13 @@ class Writing:
                 kept["metadata"].pop("managedFields", None)
                 answer = self._cluster.put(path, kept, query={"fieldManager": self._manager, "dryRun": "All"})
         return Written(answer, tuple(notes))
+
+    def _annotated(self, manifest: Manifest, live: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the object to apply, with the digest of what is desired and what is not taken over now."""
+        desired = self._desired[manifest.key]
+        if self._conflicts != "own" and live is not None and needs_adoption(live, self._manager):
+            desired = ownership.not_taken_over(desired)
+        return ownership.annotated(manifest.body, desired)
 
     def _adopts(self, live: Mapping[str, Any]) -> bool:
         return self._conflicts == "own" and needs_adoption(live, self._manager)
@@ -164,8 +171,9 @@ class Writing:
                 if self._conflicts == "fail":
                     raise self._conflict(key, path, body, owners) from None
                 body = smaller
-                if ownership.applied(body) is not None:  # unless another set has applied it
-                    body = ownership.annotated(body, ownership.with_some_left(self._desired[key]))
+                desired = ownership.applied(body)
+                if desired is not None:  # unless another set has applied it
+                    body = ownership.annotated(body, ownership.with_some_left(desired))
                 for field, owner in owners.items():
                     left.setdefault(owner, []).append(field)
             else:

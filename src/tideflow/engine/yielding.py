@@ -9,7 +9,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine.manifests import Key
+from tideflow.engine import webhooks
+from tideflow.engine.manifests import API_SERVICE, DEFINITION, Key
 from tideflow.engine.ownership import entries, has_applied, with_entries
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def yielded(manifest: Manifest, scaled: Collection[Key]) -> dict[str, Any]:
 
     ``scaled`` are the workloads that a HorizontalPodAutoscaler scales.
     """
-    rule = _RULES.get(manifest.key.kind)
+    rule = _RULES.get(manifest.key.type)
     body = rule(manifest.body) if rule else manifest.body
-    if manifest.key in scaled:
+    if manifest.key in scaled and isinstance(body.get("spec"), dict):
         # The autoscaler sets the number of replicas by load.
         body = _changed(body, "spec", lambda spec: _without(spec, "replicas"))
     return body
@@ -37,7 +38,7 @@ def scale_targets(autoscalers: Iterable[Mapping[str, Any]]) -> set[Key]:
     """Return the workloads that the HorizontalPodAutoscalers scale."""
     return {
         Key(
-            target["apiVersion"].rpartition("/")[0] if "apiVersion" in target else "",
+            (target.get("apiVersion") or "").rpartition("/")[0],
             target["kind"],
             autoscaler["metadata"].get("namespace", ""),
             target["name"],
@@ -109,14 +110,13 @@ def _filled(body: dict[str, Any]) -> dict[str, Any]:
     return body if body.get("data") else _without(body, "data")
 
 
-_RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "APIService": _api_service,
-    "ClusterRole": _cluster_role,
-    "ConfigMap": _filled,
-    "CustomResourceDefinition": _definition,
-    "MutatingWebhookConfiguration": _webhook_configuration,
-    "Secret": _filled,
-    "ValidatingWebhookConfiguration": _webhook_configuration,
+_RULES: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    ("", "ConfigMap"): _filled,
+    ("", "Secret"): _filled,
+    ("rbac.authorization.k8s.io", "ClusterRole"): _cluster_role,
+    API_SERVICE: _api_service,
+    DEFINITION: _definition,
+    **dict.fromkeys(webhooks.TYPES, _webhook_configuration),
 }
 
 

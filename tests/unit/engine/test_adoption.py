@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tideflow.engine.adoption import adoption, needs_adoption, union, without_abandoned
+from tideflow.engine.ownership import APPLIED, not_taken_over, with_some_left
 
 FIELDS: st.SearchStrategy[dict[str, Any]] = st.recursive(
     st.just({}), lambda inside: st.dictionaries(st.sampled_from(["f:a", "f:b", "k:c", "."]), inside)
@@ -46,6 +47,30 @@ def test_only_what_kubectl_applied_and_we_never_did_is_adopted(
 ) -> None:
     """Others' edits are theirs, and once an object is ours nobody's later kubectl makes it new."""
     assert needs_adoption(live(*entries), OURS) is expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "ours", "expected"),
+    [
+        (not_taken_over("d"), True, True),
+        (with_some_left(not_taken_over("d")), True, True),
+        (with_some_left("d"), True, False),
+        ("d", True, False),
+        (not_taken_over("d"), False, False),  # another set's
+    ],
+)
+def test_what_a_run_noted_as_not_taken_over_is_adopted_later(
+    annotation: str, *, ours: bool, expected: bool
+) -> None:
+    """By the set whose note it is; its own fields become part of the one entry."""
+    note: dict[str, Any] = {"f:metadata": {"f:annotations": {f"f:{APPLIED}": {}}}}
+    mine = owner(OURS, "Apply", note if ours else {"f:data": {}})
+    found = live(mine, entry("kubectl-client-side-apply", "Update"))
+    found["metadata"]["annotations"] = {APPLIED: annotation}
+    assert needs_adoption(found, OURS) is expected
+    if expected:
+        [only] = adoption(found, OURS)[0]["value"]
+        assert only["fieldsV1"] == {"f:data": {"f:kubectl-client-side-apply": {}}, **note}
 
 
 def test_adopting_makes_one_owner_of_kubectls_and_leaves_all_others() -> None:

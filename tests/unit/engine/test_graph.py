@@ -150,6 +150,14 @@ def test_a_webhook_that_may_fail_is_not_waited_for() -> None:
     assert webhooks_of(found(namespace("a"), hook, deployment("x")), deployment("x")) == set()
 
 
+def test_null_is_the_default() -> None:
+    """For the API server, null is as good as nothing: such a webhook refuses, in any scope."""
+    hook = webhook("injector", "inject", resources=["pods"], groups=[""])
+    hook["webhooks"][0] |= {"failurePolicy": None}
+    hook["webhooks"][0]["rules"][0]["scope"] = None
+    assert webhooks_of(found(namespace("a"), hook, deployment("x")), deployment("x")) == {"injector"}
+
+
 def test_a_webhook_that_is_live_counts_as_well() -> None:
     """Somebody else's webhook refuses our objects just the same."""
     hook = {

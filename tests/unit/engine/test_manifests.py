@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tideflow.engine.manifests import load
+from tideflow.engine.ownership import digest
 from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -59,6 +63,25 @@ def test_yaml_is_read_as_kubectl_reads_it(tmp_path: Path) -> None:
     config, namespace = load(tmp_path)
     assert config.body["data"] == {"when": "2026-01-01"}
     assert namespace.body == {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}
+
+
+def test_objects_given_are_read_as_json() -> None:
+    """Keys become texts, as in a file; what JSON has no place for is refused."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {80: "a", "b": "c"}}
+    assert load([body])[0].body["data"] == {"80": "a", "b": "c"}
+    for value in (datetime.now(tz=UTC), {1}, math.nan, b"x"):
+        with pytest.raises(ManifestError, match=r"^object 1 is no JSON: "):
+            load([{**body, "data": {"a": value}}])
+
+
+def test_half_a_character_is_no_defect(tmp_path: Path) -> None:
+    """JSON may hold it, and the server says what it thinks of that."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "\ud83d"}}
+    (tmp_path / "x.json").write_text(json.dumps(body))
+    assert digest(load(tmp_path)[0].body)
+    (tmp_path / "x.json").write_text(json.dumps({**body, "kind": "Secret", "stringData": body["data"]}))
+    with pytest.raises(ManifestError, match="stringData is not all text"):
+        load(tmp_path)
 
 
 def test_a_secrets_texts_become_data() -> None:

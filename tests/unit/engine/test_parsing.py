@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tideflow.engine import parsing
 from tideflow.engine.manifests import load
+from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,28 @@ def test_only_what_changed_is_parsed_again_and_secrets_always(tmp_path: Path, pa
     assert len(parsed) == 2
 
 
+def test_what_was_read_by_older_rules_is_read_again(
+    tmp_path: Path, parsed: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release that reads texts in another way must not find what the one before made of them."""
+    source, cache = tmp_path / "one.yaml", tmp_path / "cache"
+    source.write_text(GOOD)
+    with monkeypatch.context() as older:
+        older.setattr(parsing, "_CACHE_FORMAT", 2)
+        load(source, cache=cache)
+    parsed.clear()
+    load(source, cache=cache)
+    assert parsed == [GOOD.encode()]
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_json_has_no_such_numbers(tmp_path: Path, constant: str) -> None:
+    """Though Python's reader would take them."""
+    (tmp_path / "x.json").write_text(f'{{"a": {constant}}}')
+    with pytest.raises(ManifestError, match=rf"x\.json cannot be read: {constant} is no value"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["%YAML 1.1\n---\na: 1\n---\na: 2\n", "a: 1\n...\n---\na: 2\n"])
 def test_directives_keep_a_file_together(tmp_path: Path, text: str, parsed: list[bytes]) -> None:
     """They are about what follows; few files have any."""
@@ -92,5 +115,5 @@ def test_files_are_taken_apart_as_yaml_does(
     ]
     file.write_text(yaml.safe_dump_all(shown, explicit_start=start, default_style="|" if start else None))
     assert [found for _, found in parsing.documents(file, None)] == [
-        found for found in yaml.safe_load_all(file.read_text()) if found is not None
+        found for found in parsing.parse(file.read_text(), "x.yaml") if found is not None
     ]

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine.objects import config_map, key, manifests, namespace
 
-from tideflow.engine.ownership import annotated, digest, owned
+from tideflow.engine.ownership import APPLIED, annotated, digest, not_taken_over, owned, with_some_left
 from tideflow.engine.plan import compare
 from tideflow.engine.records import Record
 from tideflow.engine.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from tideflow.engine.plan import Plan
+    from tideflow.engine.writing import Conflicts
 
 BODY = config_map("b", x="1")
 MANAGER = "tideflow-set"
@@ -46,7 +47,13 @@ def live(**changes: Any) -> dict[str, Any]:
     return {**body, "metadata": {**metadata, **changes}}
 
 
-def planned(found: dict[str, Any] | None, record: Record | None, *, create_once: bool = False) -> Plan:
+def planned(
+    found: dict[str, Any] | None,
+    record: Record | None,
+    *,
+    create_once: bool = False,
+    conflicts: Conflicts = "own",
+) -> Plan:
     """Compare the one object with what is live and recorded."""
     snapshot = Snapshot({key(BODY): found} if found else {})
     records = {key(BODY): record} if record else {}
@@ -56,6 +63,7 @@ def planned(found: dict[str, Any] | None, record: Record | None, *, create_once:
         records,
         set_name="set",
         create_once={key(BODY)} if create_once else (),
+        conflicts=conflicts,
     )
 
 
@@ -130,6 +138,38 @@ def test_others_may_own_what_is_theirs() -> None:
         {"manager": MANAGER, "operation": "Apply", "subresource": "status", "fieldsV1": {"f:status": {}}}
     )
     assert planned(found, PROVEN).unchanged == (key(BODY),)
+
+
+@pytest.mark.parametrize(
+    ("applied", "accepted"),
+    [
+        (digest(BODY), {"own", "yield", "fail"}),
+        (not_taken_over(digest(BODY)), {"yield", "fail"}),
+        (with_some_left(digest(BODY)), {"yield"}),
+        (with_some_left(not_taken_over(digest(BODY))), {"yield"}),
+        (not_taken_over("another"), set()),
+    ],
+)
+@pytest.mark.parametrize("conflicts", ["own", "yield", "fail"])
+def test_what_was_left_is_proven_only_for_who_would_leave_it(
+    applied: str, accepted: set[Conflicts], conflicts: Conflicts
+) -> None:
+    """Whoever would take it has to write."""
+    found = live(annotations={APPLIED: applied})
+    proven = Record("one", str(owned(found, MANAGER)))
+    assert (not planned(found, proven, conflicts=conflicts).writes) is (conflicts in accepted)
+
+
+def test_where_fields_were_left_it_matters_what_others_own() -> None:
+    """Not in which order, nor when, nor what they own of a subresource."""
+    found = live(annotations={APPLIED: with_some_left(digest(BODY))})
+    managers = found["metadata"]["managedFields"]
+    proven = Record("one", str(owned(found, MANAGER)))
+    status = {"manager": "c", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}}
+    found["metadata"]["managedFields"] = [status, {**managers[1], "time": "now"}, managers[0]]
+    assert not planned(found, proven, conflicts="yield").writes
+    found["metadata"]["managedFields"] = managers[:1]
+    assert planned(found, proven, conflicts="yield").writes
 
 
 def test_a_credential_that_is_there_is_never_compared() -> None:
