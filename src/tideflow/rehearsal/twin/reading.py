@@ -188,6 +188,12 @@ class Snapshot(Body):
     tags: list[str] | None = None
 
 
+class Tag(Body):
+    """A new tag."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{1,255}$")]
+
+
 class Associated(Body):
     """What is to be deleted together with a cluster, by ids."""
 
@@ -220,6 +226,12 @@ class Volumes(Page):
 
     name: str | None = None
     region: str | None = None
+
+
+class Snapshots(Page):
+    """Which snapshots; those of droplets the twin has none of."""
+
+    resource_type: Literal["droplet", "volume"] | None = None
 
 
 class Droplets(Page):

@@ -71,6 +71,13 @@ def _add_snapshots(app: Flask, state: State, volume: Callable[[str], Volume]) ->
             raise NotFoundError
         return found
 
+    @app.get("/v2/snapshots")
+    def every_snapshot() -> Response:
+        asked = reading.read(reading.Snapshots, request.args.to_dict())
+        with state.lock:
+            found = [] if asked.resource_type == "droplet" else map(_snapshot, state.snapshots.values())
+            return jsonify(describing.page(list(found), "snapshots", request.base_url, asked))
+
     @app.get(f"{_ONE}/snapshots")
     def listed_snapshots(volume_id: str) -> Response:
         asked = reading.read(reading.Page, request.args.to_dict())

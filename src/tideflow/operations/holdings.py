@@ -1,0 +1,166 @@
+"""What of an account belongs to a cluster, and what it costs; decided by ids and tags, and never by names.
+
+A cluster's own tag, ``k8s:<id>``, is on its droplets and volumes, and on the snapshots that its driver takes.
+What has no such tag is known by an id that was remembered, or, while there are nodes, by those behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from tideflow.operations import prices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from tideflow.clients.billed import Droplet, LoadBalancer, Snapshot, Volume
+    from tideflow.clients.digitalocean import DigitalOcean
+    from tideflow.clients.provided import Cluster
+
+Kind = Literal["cluster", "droplet", "load balancer", "volume", "snapshot", "DNS record"]
+
+_BY_HAND = {
+    "cluster": "doctl kubernetes cluster delete {id} --dangerous",
+    "droplet": "doctl compute droplet delete {id}",
+    "load balancer": "doctl compute load-balancer delete {id}",
+    "volume": "doctl compute volume delete {id}",
+    "snapshot": "doctl compute snapshot delete {id}",
+}
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One thing that is there, and its price a month, None if that is not known.
+
+    ``remove`` deletes it, where that is not DigitalOcean's to do; once more is no error. One that is
+    ``going`` is being deleted already.
+    """
+
+    kind: Kind
+    id: str
+    name: str
+    details: str = ""
+    price: float | None = 0.0
+    remove: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    going: bool = False
+
+    def __str__(self) -> str:
+        """Name it, with what it costs."""
+        costs = "at a price that is not known" if self.price is None else f"{_dollars(self.price)} a month"
+        told = ", ".join(filter(None, (self.details, "" if self.price == 0 else costs)))
+        return f"{self.kind} {self.name}{f' ({told})' if told else ''}"
+
+    @property
+    def by_hand(self) -> str:
+        """The command by which a person deletes it."""
+        return _BY_HAND.get(self.kind, "delete it in the control panel").format(id=self.id)
+
+
+def tag_of(cluster_id: str) -> str:
+    """Return the tag that DigitalOcean gives to what belongs to a cluster."""
+    return f"k8s:{cluster_id}"
+
+
+def find(api: DigitalOcean, clusters: Collection[str], known: Collection[str]) -> list[Holding]:
+    """Return all that is there of ``clusters``, by their ids, and of the ``known`` ids of other things."""
+    tags = {tag_of(cluster_id) for cluster_id in clusters}
+    there = [cluster for cluster in api.clusters() if cluster.id in clusters and cluster.state != "deleted"]
+    droplets = [droplet for tag in sorted(tags) for droplet in api.droplets_of(tag)]
+    nodes = {droplet.id for droplet in droplets}
+    volumes = [volume for volume in api.volumes() if volume.id in known or tags & {*volume.tags}]
+    theirs = {volume.id for volume in volumes} | {*known}
+    return [
+        *map(cluster_held, there),
+        *map(droplet_held, droplets),
+        *(
+            balancer_held(api, found)
+            for found in api.load_balancers()
+            if found.id in known or tags & {*found.tags} or nodes & {*found.droplets}
+        ),
+        *(volume_held(api, found) for found in volumes),
+        *(
+            snapshot_held(api, found)
+            for found in api.volume_snapshots()
+            if found.id in known or found.volume in theirs or tags & {*found.tags}
+        ),
+    ]
+
+
+def unowned(api: DigitalOcean) -> Iterator[Holding]:
+    """Yield the volumes of clusters that are gone, whoever made them."""
+    living = {tag_of(cluster.id) for cluster in api.clusters()}
+    for volume in api.volumes():
+        theirs = {tag for tag in volume.tags if tag.startswith(tag_of(""))}
+        if theirs and not theirs & living:
+            yield volume_held(api, volume)
+
+
+def total(held: Iterable[Holding]) -> str:
+    """Return what some things cost together, for people; the nodes of a cluster are in its own price."""
+    counted = list(held)
+    if any(found.kind == "cluster" for found in counted):
+        counted = [found for found in counted if found.kind != "droplet"]
+    known = sum(found.price for found in counted if found.price is not None)
+    unknown = any(found.price is None for found in counted)
+    more = ", and what has no known price" if unknown else ""
+    return f"about {_dollars(known)} a month{more} (an estimate, by DigitalOcean's prices of {prices.AS_OF})"
+
+
+def counted(held: Iterable[Holding]) -> str:
+    """Return how many there are of each kind, such as ``cluster, 3 droplets``."""
+    kinds = [found.kind for found in held]
+    numbers = {kind: kinds.count(kind) for kind in kinds}
+    return ", ".join(kind if number == 1 else f"{number} {kind}s" for kind, number in numbers.items())
+
+
+def cluster_held(found: Cluster) -> Holding:
+    """Return a cluster; its price is that of its nodes, and of a control plane that is paid for."""
+    sizes = [(pool.size, len(pool.nodes) or pool.count) for pool in found.node_pools]
+    known = [number * prices.NODES[size] for size, number in sizes if size in prices.NODES]
+    price = sum(known) + (prices.HIGH_AVAILABILITY if found.ha else 0.0)
+    nodes = " and ".join(f"{number} nodes of {size}" for size, number in sizes)
+    details = f"{found.id}, {found.state}, {nodes}"
+    return Holding(
+        kind="cluster",
+        id=found.id,
+        name=found.name,
+        details=details,
+        price=price if len(known) == len(sizes) else None,
+        going=found.state == "deleting",
+    )
+
+
+def droplet_held(found: Droplet) -> Holding:
+    """Return a node's droplet; DigitalOcean deletes it with its cluster."""
+    return Holding("droplet", found.id, found.name, found.size, prices.NODES.get(found.size))
+
+
+def balancer_held(api: DigitalOcean, found: LoadBalancer) -> Holding:
+    """Return a load balancer."""
+    price = found.units * prices.LOAD_BALANCER
+    remove = _deleting(api.delete_load_balancer, found.id)
+    return Holding("load balancer", found.id, found.name, found.ip, price, remove)
+
+
+def volume_held(api: DigitalOcean, found: Volume) -> Holding:
+    """Return a volume."""
+    price = found.gib * prices.VOLUME_GIB
+    return Holding(
+        "volume", found.id, found.name, f"{found.gib} GiB", price, _deleting(api.delete_volume, found.id)
+    )
+
+
+def snapshot_held(api: DigitalOcean, found: Snapshot) -> Holding:
+    """Return a snapshot of a volume."""
+    price = found.gib * prices.SNAPSHOT_GIB
+    remove = _deleting(api.delete_volume_snapshot, found.id)
+    return Holding("snapshot", found.id, found.name, f"{found.gib:g} GiB", price, remove)
+
+
+def _deleting(delete: Callable[[str], None], thing: str) -> Callable[[], None]:
+    return lambda: delete(thing)
+
+
+def _dollars(price: float) -> str:
+    return f"${price:.2f}".removesuffix(".00")
