@@ -109,17 +109,14 @@ class Removal:
         for each in doomed:
             if each.kind in _UNTAGGED:
                 self.journal.note(each.id)
-        clusters = [each for each in doomed if each.kind == "cluster"]
+        # While a cluster is there, its controllers hold its load balancers, and its nodes its volumes.
+        held = any(each.kind == "cluster" for each in doomed)
         for each in doomed:
-            if each.kind == "cluster":
-                work = None if each.going else lambda each=each: self._delete(each.id)
-            else:
-                # While the cluster is there, its controllers hold its load balancers and its nodes its volumes.
-                work = each.remove if each.kind == "DNS record" or not clusters else None
-            if work is None:
-                continue
             try:
-                work()
+                if each.kind == "cluster" and not each.going:
+                    self._delete(each.id)
+                elif each.remove is not None and (each.kind == "DNS record" or not held):
+                    each.remove()
                 why.pop(each.id, None)
             except DigitalOceanError as error:
                 if error.status in _FINAL:

@@ -1,10 +1,10 @@
-"""The end of a platform: all that is billed for it is named, confirmed by a person, deleted, and looked for."""
+"""The end of a platform: all that is billed for it is named, confirmed, deleted, and looked for again."""
 
 from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ class Doomed:
     """
 
     removal: Removal | None = None
-    sight: Sight = Sight()
+    sight: Sight = field(default_factory=Sight)
     files: tuple[Path, ...] = ()
 
     @property
@@ -69,10 +69,8 @@ def confirmed() -> Doomed:
             host.log(f"not touched, since its cluster is gone and was perhaps another: {each}")
             host.log(f"    to delete it: {each.by_hand}")
     elif not is_dry():
-        told = (
-            f"this is deleted for good, with all data in it; it costs {holdings.total(found.sight.doomed)}:"
-        )
-        host.log_styled(told, fg="yellow")
+        costs = holdings.total(found.sight.doomed)
+        host.log_styled(f"this is deleted for good, with all data in it; it costs {costs}:", fg="yellow")
         for each in _shown(found.sight.doomed):
             host.log(f"    {each}")
     if removal.journal.keeps and not removal.keep:
