@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import click
 import gevent
 from pyinfra import logger
 from pyinfra.api.exceptions import ConnectError, InventoryError, PyinfraError
@@ -86,6 +87,9 @@ class PlatformConnector(LocalConnector):
         super().__init__(state, host)
         self.platform: str = host.name.partition("/")[2]
         self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
+        # Asked for here, since pyinfra loads deploy files in greenlets, in which click has no context.
+        context = click.get_current_context(silent=True)
+        self.dry = context is not None and bool(context.params.get("dry"))
         self.promised: set[str] = set()
         self.sets: dict[str, Callable[[], Sequence[Manifest]]] = {}
         self.closing: list[str] = []

@@ -14,7 +14,6 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-import click
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand
 from pyinfra.api.exceptions import PyinfraError
@@ -162,8 +161,7 @@ def _report(host: Host, error: TideflowError) -> None:
 
 def is_dry() -> bool:
     """Tell whether the run only says what it would do."""
-    context = click.get_current_context(silent=True)
-    return context is not None and bool(context.params.get("dry"))
+    return platform().dry
 
 
 def executing() -> bool:
