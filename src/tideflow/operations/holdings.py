@@ -119,7 +119,7 @@ def cluster_held(found: Cluster) -> Holding:
     sizes = [(pool.size, len(pool.nodes) or pool.count) for pool in found.node_pools]
     known = [number * prices.NODES[size] for size, number in sizes if size in prices.NODES]
     price = sum(known) + (prices.HIGH_AVAILABILITY if found.ha else 0.0)
-    nodes = " and ".join(f"{number} nodes of {size}" for size, number in sizes)
+    nodes = " and ".join(f"{number} node{'s' if number != 1 else ''} of {size}" for size, number in sizes)
     details = f"{found.id}, {found.state}, {nodes}"
     return Holding(
         kind="cluster",

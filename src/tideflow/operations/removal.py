@@ -68,6 +68,10 @@ class Removal:
             return not self.snapshots and found.id not in self.journal.things
         return found.kind == "volume" and (self.keep or self.journal.keeps)
 
+    def begin(self) -> None:
+        """Write down what is to go, so that whoever comes later can go on."""
+        self.journal.begin(self.clusters, keep=self.keep)
+
     def run(
         self,
         live: Callable[[str], None],
@@ -77,7 +81,7 @@ class Removal:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> Sight:
-        """Have all that is to go gone, and return what is kept; times are in seconds.
+        """Have all that is to go gone, end the journal, and return what is kept; times are in seconds.
 
         Raises ``ApplyError``, naming what is left, once the time is over.
         """
@@ -95,6 +99,7 @@ class Removal:
             if sight is not None:
                 clean = 0 if sight.doomed else clean + 1
                 if clean == _CLEAN_LOOKS:
+                    self.journal.end()
                     return sight
                 self._act(sight.doomed, why)
                 elapsed = clock() - start

@@ -65,6 +65,8 @@ def confirmed() -> Doomed:
     removal = _removal(target, target.digitalocean)
     found = Doomed(removal, removal.look(), tuple(filter(Path.exists, _kubeconfigs(target))))
     if not found.sight.doomed:
+        if not found.unfinished:
+            host.log(f"there is nothing of {target.platform} at DigitalOcean that could be deleted")
         for each in holdings.unowned(target.digitalocean):
             host.log(f"not touched, since its cluster is gone and was perhaps another: {each}")
             host.log(f"    to delete it: {each.by_hand}")
@@ -89,7 +91,7 @@ def everything(*, doomed: Doomed, timeout: float) -> Generator[FunctionCommand]:
         host.log(f"{target.platform} is not made by DigitalOcean's API: nothing to do here")
         return
     if not doomed:
-        host.noop(f"there is nothing of {target.platform} at DigitalOcean")
+        host.noop(f"there is nothing of {target.platform}")
         return
     for each in _shown(doomed.sight.doomed):
         announce(f"delete the {each}")
@@ -182,7 +184,7 @@ def _tear_down(
     timeout: float,
 ) -> None:
     if doomed.sight.doomed:
-        removal.journal.begin(removal.clusters, keep=removal.keep)
+        removal.begin()
     # From here on the cluster goes, and nobody is to be led to it; what we need to know is written down.
     for file in _kubeconfigs(target):
         file.unlink(missing_ok=True)
@@ -190,7 +192,6 @@ def _tear_down(
         return
     poll = _POLL_REHEARSAL if target.rehearsal else _POLL
     sight = removal.run(live, timeout=timeout, poll=poll)
-    removal.journal.end()
     target.host.log(f"nothing of {target.platform} is left that is billed{', but' if sight.kept else ''}")
     for each in sight.kept:
         target.host.log(f"    {each}, which is kept; to delete it: {each.by_hand}")
