@@ -87,6 +87,7 @@ class Removal:
         """
         start, clean, failed = clock(), 0, 0
         why: dict[str, str] = {}
+        kept: dict[str, Holding] = {}  # a snapshot is no longer known for ours once its volume is gone
         while True:
             try:
                 sight = self.look()
@@ -97,10 +98,11 @@ class Removal:
                     raise
                 sight, clean = None, 0
             if sight is not None:
+                kept |= {each.id: each for each in sight.kept}
                 clean = 0 if sight.doomed else clean + 1
                 if clean == _CLEAN_LOOKS:
                     self.journal.end()
-                    return sight
+                    return Sight(kept=tuple(kept.values()))
                 self._act(sight.doomed, why)
                 elapsed = clock() - start
                 if sight.doomed and elapsed > timeout:
