@@ -15,12 +15,13 @@ from tideflow.connectors import access
 from tideflow.connectors.settings import TAG
 from tideflow.errors import SettingError
 from tideflow.operations import holdings
+from tideflow.operations.claims import claims, named
 from tideflow.operations.journal import Journal
 from tideflow.operations.removal import Removal, Sight
 from tideflow.operations.running import announce, change, is_dry, operation, platform, refusing, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from pyinfra.api import FunctionCommand
 
@@ -36,11 +37,14 @@ _POLL_REHEARSAL = 0.5
 class Doomed:
     """What was shown and confirmed: what there is, how it is removed, and files that are of no use then.
 
+    ``claims`` are what people know volumes by.
+
     There is no ``removal`` where there is no API.
     """
 
     removal: Removal | None = None
     sight: Sight = field(default_factory=Sight)
+    claims: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
 
     @property
@@ -63,11 +67,19 @@ def confirmed() -> Doomed:
     if target.digitalocean is None:
         return Doomed()
     removal = _removal(target, target.digitalocean)
-    found = Doomed(removal, removal.look(), tuple(filter(Path.exists, _kubeconfigs(target))))
+    sight = removal.look()
+    by_volume = claims(target) if any(each.kind == "volume" for each in (*sight.doomed, *sight.kept)) else {}
+    found = Doomed(
+        removal,
+        Sight(named(sight.doomed, by_volume), named(sight.kept, by_volume)),
+        by_volume,
+        tuple(filter(Path.exists, _kubeconfigs(target))),
+    )
     if not found.sight.doomed:
         if not found.unfinished:
             host.log(f"there is nothing of {target.platform} at DigitalOcean that could be deleted")
-        for each in holdings.unowned(target.digitalocean):
+        kept = {each.id for each in sight.kept}
+        for each in (each for each in holdings.unowned(target.digitalocean) if each.id not in kept):
             host.log(f"not touched, since its cluster is gone and was perhaps another: {each}")
             host.log(f"    to delete it: {each.by_hand}")
     elif not is_dry():
@@ -193,5 +205,5 @@ def _tear_down(
     poll = _POLL_REHEARSAL if target.rehearsal else _POLL
     sight = removal.run(live, timeout=timeout, poll=poll)
     target.host.log(f"nothing of {target.platform} is left that is billed{', but' if sight.kept else ''}")
-    for each in sight.kept:
+    for each in named(sight.kept, doomed.claims):
         target.host.log(f"    {each}, which is kept; to delete it: {each.by_hand}")
