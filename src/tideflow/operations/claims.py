@@ -1,4 +1,4 @@
-"""Which claim each volume was made for: what people know it by, since its name at DigitalOcean is a number."""
+"""Which claim each volume was made for: people know it by that, and DigitalOcean by a number."""
 
 from __future__ import annotations
 
