@@ -32,6 +32,8 @@ from tideflow.rehearsal.twin.state import State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tideflow.clients.billed import LoadBalancer
+
 GONE = "11111111-1111-4111-8111-111111111111"
 """A cluster of somebody else's, which left things behind."""
 
@@ -95,9 +97,9 @@ class Account:
             taken = Snapshot(f"of-{of}", of, owner, "nyc3", 5)
             state.snapshots[taken.id] = taken
 
-    def client(self) -> Mortal:
+    def client(self, kind: type[Mortal] = Mortal) -> Mortal:
         """Return a client that tries again without waiting."""
-        client = Mortal(TOKEN, endpoint=f"{self.endpoint}/v2/", timeout=20)
+        client = kind(TOKEN, endpoint=f"{self.endpoint}/v2/", timeout=20)
         client._session.mount(
             "http://", HTTPAdapter(max_retries=PATIENCE.new(backoff_factor=0, backoff_jitter=0))
         )
@@ -233,6 +235,28 @@ def test_what_does_not_go_is_named_once_time_is_over(serving: Serving) -> None:
         account.tear_down(account.client())
         left = account.left()
         assert (left["balancers"], left["volumes"], left["tags"]) == (THEIRS, THEIRS, set())
+
+
+class Behind(Mortal):
+    """A client to which load balancers are not told for a while once the cluster is gone."""
+
+    untold = 2
+
+    @override
+    def load_balancers(self) -> list[LoadBalancer]:
+        found = super().load_balancers()
+        if not self.clusters() and self.untold:
+            self.untold -= 1
+            return []
+        return found
+
+
+def test_a_list_that_is_behind_is_not_believed_at_once(serving: Serving) -> None:
+    """What is not seen may be there: a few looks in a row have to see nothing."""
+    with serving.account() as account:
+        account.switch(left_behind=["load_balancers"])
+        account.tear_down(account.client(Behind))
+        assert account.left()["balancers"] == THEIRS
 
 
 def test_a_load_balancer_that_takes_its_time_is_waited_for(serving: Serving) -> None:
