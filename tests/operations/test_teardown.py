@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -15,6 +16,9 @@ import requests
 from tests.integration.deploying import Checkout
 from tests.integration.planes import eventually
 from tests.operations.clouds import NAME, Cloud, described
+
+from tideflow.clients.provided import Cluster, Credentials
+from tideflow.connectors import access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,18 +168,62 @@ def typed(checkout: Checkout, name: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-@pytest.mark.parametrize("tags", [["k8s", "k8s:c-1"], ["k8s", "k8s:c-1", "team-a"]])
-def test_what_tideflow_did_not_make_is_refused(tmp_path: Path, tags: list[str]) -> None:
-    """Even with its name typed; nothing is asked of DigitalOcean but what there is."""
-    cloud = Cloud(described(tags=tags), tags={"tags": []})
+def shown(cloud: Cloud, checkout: Checkout, *arguments: str) -> tuple[int, str]:
+    """Run the step, which changes nothing of a cloud; return its exit status and what it printed."""
     with cloud.serving():
-        done = Checkout.make(tmp_path / "checkout").run(
-            *("pyinfra", "-y", *OWN, "inventory.py", STEP, "--data", f"confirm={NAME}"),
-            check=False,
-            **cloud.environment,
+        done = checkout.run(
+            "pyinfra", *arguments, *OWN, "inventory.py", STEP, check=False, **cloud.environment
         )
-    assert done.returncode == 1
-    assert f"the cluster {NAME} was not made by Tideflow: it has no tag tideflow" in done.stderr
-    assert "adopt_cluster=true" in done.stderr
-    assert "Traceback" not in done.stderr
+    printed = (done.stdout + done.stderr).replace(f"[@doks/{NAME}] ", "")
+    assert "Traceback" not in printed
+    assert "canary" not in printed
     assert cloud.asked == []
+    return done.returncode, printed
+
+
+def nothing(**answers: Any) -> dict[str, Any]:
+    """Return the answers of an account that has nothing but what is given."""
+    kinds = ("tags", "droplets", "load_balancers", "volumes", "snapshots")
+    return {kind: {kind: answers.get(kind, []), "links": {}} for kind in kinds}
+
+
+@pytest.mark.parametrize("how", ["--dry", "-y"])
+def test_what_tideflow_did_not_make_is_refused(tmp_path: Path, how: str) -> None:
+    """Even with its name typed; nothing is asked of DigitalOcean but what there is."""
+    cloud = Cloud(described(tags=["k8s", "k8s:c-1", "team-a"]), **nothing())
+    status, printed = shown(cloud, Checkout.make(tmp_path / "checkout"), how, "--data", f"confirm={NAME}")
+    assert status == 1
+    assert f"the cluster {NAME} was not made by Tideflow: it has no tag tideflow" in printed
+    assert "adopt_cluster=true" in printed
+
+
+def test_a_cluster_of_ours_with_another_name_is_named_and_left(tmp_path: Path) -> None:
+    """Somebody renamed it; what the platform's name is typed for is not that."""
+    cloud = Cloud(described(name="renamed"), **nothing())
+    status, printed = shown(cloud, Checkout.make(tmp_path / "checkout"), "-y")
+    assert status == 0
+    assert f"not touched: the cluster renamed has the tag tideflow:{NAME}, and another name" in printed
+    assert f"there is nothing of {NAME} at DigitalOcean" in printed
+
+
+def test_volumes_of_a_cluster_that_somebody_deleted_are_found(tmp_path: Path) -> None:
+    """By the id that our kubeconfig has; without that they are named, and nothing more."""
+    left = {"id": "v-1", "name": "pvc-1", "size_gigabytes": 5, "tags": ["k8s:c-1"]}
+    cloud = Cloud(None, **nothing(volumes=[left, left | {"id": "v-2", "tags": ["k8s:c-2"]}]))
+    checkout = Checkout.make(tmp_path / "checkout")
+    status, printed = shown(cloud, checkout, "--dry")
+    assert status == 0
+    assert "would delete" not in printed
+    assert printed.count("not touched, since its cluster is gone and was perhaps another: volume pvc-1") == 2
+    kubeconfig = checkout.folder / ".tideflow" / NAME / "kubeconfig"
+    access.write(
+        kubeconfig,
+        cluster=Cluster.from_response(described()),
+        credentials=Credentials("https://127.0.0.1:1", "", "canary-token", dt.datetime.now(dt.UTC)),
+    )
+    cloud = Cloud(None, **cloud.answers)
+    status, printed = shown(cloud, checkout, "--dry")
+    assert status == 0
+    assert printed.count("would delete the volume pvc-1 (5 GiB, $0.50 a month)") == 1
+    assert "would remove kubeconfig, which leads to the cluster" in printed
+    assert kubeconfig.exists()
