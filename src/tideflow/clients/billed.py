@@ -36,7 +36,7 @@ class Droplet:
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """A load balancer, of ``units`` nodes; ``tags`` if the API tells any, which its description lacks.
+    """A load balancer, of ``units`` nodes; it has no tag that says for which cluster it was made.
 
     ``droplets`` are the ids of those behind it, for as long as there are any.
     """
@@ -46,7 +46,6 @@ class LoadBalancer:
     ip: str
     units: int
     droplets: tuple[str, ...]
-    tags: tuple[str, ...]
 
     @classmethod
     def from_response(cls, found: Mapping[str, Any]) -> Self:
@@ -57,7 +56,6 @@ class LoadBalancer:
             ip=found.get("ip") or "",
             units=int(found.get("size_unit") or 1),
             droplets=tuple(map(str, found.get("droplet_ids") or ())),
-            tags=_tags(found),
         )
 
 

@@ -1,25 +1,31 @@
 """What of an account belongs to a cluster, and what it costs; decided by ids and tags, and never by names.
 
 A cluster's own tag, ``k8s:<id>``, is on its droplets and volumes, and on the snapshots that its driver takes.
-What has no such tag is known by an id that was remembered, or, while there are nodes, by those behind it.
+What has no such tag, as load balancers, is known by an id: the API tells those of a cluster that is there
+(``destroy_with_associated_resources``), and of one that is gone they have to be remembered. A load balancer
+that is only known by the nodes behind it may be a person's own, and is named but not touched.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
+from tideflow.errors import DigitalOceanError
 from tideflow.operations import prices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from tideflow.clients.billed import Droplet, LoadBalancer, Snapshot, Volume
     from tideflow.clients.digitalocean import DigitalOcean
     from tideflow.clients.provided import Cluster
 
 Kind = Literal["cluster", "droplet", "load balancer", "volume", "snapshot", "DNS record"]
+KnownBy = Literal["tag", "id", "nodes"]
 
+_UNTOLD = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
 _BY_HAND = {
     "cluster": "doctl kubernetes cluster delete {id} --dangerous",
     "droplet": "doctl compute droplet delete {id}",
@@ -34,7 +40,7 @@ class Holding:
     """One thing that is there, and its price a month, None if that is not known.
 
     ``remove`` deletes it, where that is not DigitalOcean's to do; once more is no error. One that is
-    ``going`` is being deleted already.
+    ``going`` is being deleted already. ``known_by`` is what tells that it belongs to a cluster.
     """
 
     kind: Kind
@@ -44,6 +50,7 @@ class Holding:
     price: float | None = 0.0
     remove: Callable[[], None] | None = field(default=None, compare=False, repr=False)
     going: bool = False
+    known_by: KnownBy = "tag"
 
     def __str__(self) -> str:
         """Name it, with what it costs."""
@@ -66,25 +73,40 @@ def find(api: DigitalOcean, clusters: Collection[str], known: Collection[str]) -
     """Return all that is there of ``clusters``, by their ids, and of the ``known`` ids of other things."""
     tags = {tag_of(cluster_id) for cluster_id in clusters}
     there = [cluster for cluster in api.clusters() if cluster.id in clusters and cluster.state != "deleted"]
+    known = {*known, *(thing for cluster in there for thing in _made(api, cluster))}
     droplets = [droplet for tag in sorted(tags) for droplet in api.droplets_of(tag)]
-    nodes = {droplet.id for droplet in droplets}
     volumes = [volume for volume in api.volumes() if volume.id in known or tags & {*volume.tags}]
-    theirs = {volume.id for volume in volumes} | {*known}
-    return [
-        *map(cluster_held, there),
-        *map(droplet_held, droplets),
+    theirs = {volume.id for volume in volumes} | known
+    nodes = {droplet.id for droplet in droplets}
+    others = [
         *(
-            balancer_held(api, found)
+            balancer_held(api, found, known_by="id" if found.id in known else "nodes")
             for found in api.load_balancers()
-            if found.id in known or tags & {*found.tags} or nodes & {*found.droplets}
+            if found.id in known or nodes & {*found.droplets}
         ),
-        *(volume_held(api, found) for found in volumes),
+        *(replace(volume_held(api, found), known_by=_by(tags, found.tags)) for found in volumes),
         *(
-            snapshot_held(api, found)
+            replace(snapshot_held(api, found), known_by=_by(tags, found.tags))
             for found in api.volume_snapshots()
             if found.id in known or found.volume in theirs or tags & {*found.tags}
         ),
     ]
+    return [*map(cluster_held, there), *map(droplet_held, droplets), *others]
+
+
+def _by(tags: set[str], found: Sequence[str]) -> KnownBy:
+    return "tag" if tags & {*found} else "id"
+
+
+def _made(api: DigitalOcean, cluster: Cluster) -> Sequence[str]:
+    """Return the ids of what a cluster has made; of one that is going, the API may not tell any more."""
+    try:
+        made = api.associated(cluster.id)
+    except DigitalOceanError as error:
+        if error.status not in _UNTOLD:
+            raise
+        return ()
+    return (*made.load_balancers, *made.volumes, *made.snapshots)
 
 
 def unowned(api: DigitalOcean) -> Iterator[Holding]:
@@ -136,11 +158,18 @@ def droplet_held(found: Droplet) -> Holding:
     return Holding("droplet", found.id, found.name, found.size, prices.NODES.get(found.size))
 
 
-def balancer_held(api: DigitalOcean, found: LoadBalancer) -> Holding:
+def balancer_held(api: DigitalOcean, found: LoadBalancer, *, known_by: KnownBy) -> Holding:
     """Return a load balancer."""
-    price = found.units * prices.LOAD_BALANCER
-    remove = _deleting(api.delete_load_balancer, found.id)
-    return Holding("load balancer", found.id, found.name, found.ip, price, remove)
+    details = (found.ip, "perhaps your own, with its nodes behind it" if known_by == "nodes" else "")
+    return Holding(
+        kind="load balancer",
+        id=found.id,
+        name=found.name,
+        details=", ".join(filter(None, details)),
+        price=found.units * prices.LOAD_BALANCER,
+        remove=_deleting(api.delete_load_balancer, found.id),
+        known_by=known_by,
+    )
 
 
 def volume_held(api: DigitalOcean, found: Volume) -> Holding:

@@ -32,7 +32,6 @@ _CLEAN_LOOKS = 3
 _FAILED_LOOKS = 5  # in a row
 _PASSING = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
 _FINAL = {0, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-_UNTAGGED = {"load balancer", "snapshot"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,8 @@ class Removal:
         return Sight((*self.records(), *(each for each in found if each not in kept)), kept)
 
     def _stays(self, found: Holding) -> bool:
+        if found.known_by == "nodes":
+            return True
         if found.kind == "snapshot":
             return not self.snapshots and found.id not in self.journal.things
         return found.kind == "volume" and (self.keep or self.journal.keeps)
@@ -114,7 +115,7 @@ class Removal:
     def _act(self, doomed: Sequence[Holding], why: dict[str, str]) -> None:
         """Do what can be done now; ``why`` some of it could not is told by ids."""
         for each in doomed:
-            if each.kind in _UNTAGGED:
+            if each.known_by == "id":
                 self.journal.note(each.id)
         # While a cluster is there, its controllers hold its load balancers, and its nodes its volumes.
         held = any(each.kind == "cluster" for each in doomed)

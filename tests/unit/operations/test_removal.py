@@ -91,7 +91,9 @@ class Account:
         assert len(self.volumes) == 2
         state = self.world.state
         state.volumes["theirs"] = Volume("theirs", "theirs", GONE, "nyc3", 0.0, 5)
-        state.balancers["theirs"] = Balancer("theirs", "theirs", GONE, "nyc3", "", 0.0)
+        # A person's own may have the nodes of our cluster behind it.
+        droplets = [int(node["droplet_id"]) for node in made["node_pools"][0]["nodes"]]
+        state.balancers["theirs"] = Balancer("theirs", "theirs", GONE, "nyc3", "", 0.0, droplet_ids=droplets)
         first = min(self.volumes)
         for owner, of in ((self.cluster, first), (GONE, "theirs")):
             taken = Snapshot(f"of-{of}", of, owner, "nyc3", 5)
@@ -178,7 +180,10 @@ def test_nothing_is_left_but_what_is_others(serving: Serving) -> None:
     """Snapshots are somebody's backups and stay, unless they are to go."""
     with serving.account() as account:
         sight = account.tear_down(account.client())
-        assert [each.kind for each in sight.kept] == ["snapshot"]
+        assert [(each.kind, each.id in THEIRS) for each in sight.kept] == [
+            ("load balancer", True),
+            ("snapshot", False),
+        ]
         left = account.left()
         assert (left["clusters"], left["tags"]) == (set(), set())
         assert (left["balancers"], left["volumes"]) == (THEIRS, THEIRS)
@@ -196,7 +201,7 @@ def test_kept_volumes_are_named(serving: Serving) -> None:
         assert {each.id for each in volumes} == account.volumes
         assert "(5 GiB, $0.50 a month)" in str(volumes[0])
         assert volumes[0].by_hand == f"doctl compute volume delete {volumes[0].id}"
-        assert account.tear_down(account.client()) == Sight()
+        assert account.tear_down(account.client()) == Sight()  # nothing to do, and nothing is known of it
         assert account.left()["volumes"] == account.volumes | THEIRS
 
 
@@ -269,13 +274,15 @@ def test_a_load_balancer_that_takes_its_time_is_waited_for(serving: Serving) -> 
 
 
 def test_a_cluster_that_is_being_deleted_already_is_waited_for(serving: Serving) -> None:
-    """What was not named when somebody deleted it goes by itself."""
+    """What its tag tells goes too; load balancers, which somebody's hand left, are named and not touched."""
     with serving.account() as account:
         account.switch(lingering=True)
         assert account.world.api.delete(f"/v2/kubernetes/clusters/{account.cluster}").status_code == 204
-        account.tear_down(account.client())
+        kept = account.tear_down(account.client()).kept
         left = account.left()
-        assert (left["clusters"], left["balancers"], left["volumes"]) == (set(), THEIRS, THEIRS)
+        assert (left["clusters"], left["volumes"]) == (set(), THEIRS)
+        assert {each.id for each in kept if each.kind == "load balancer"} == left["balancers"]
+        assert len(left["balancers"]) == 3
 
 
 PATHS = (
