@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.provided import Cluster
     from tideflow.engine.manifests import Manifest
+    from tideflow.engine.plan import Plan
 
 CLUSTER = "the cluster"
 """What ``deploys/cluster.py`` makes, as a promise to later steps."""
@@ -85,6 +86,9 @@ class PlatformConnector(LocalConnector):
 
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
+        # Asked here, since deploy files run in greenlets, which have no context of click's.
+        context = click.get_current_context(silent=True)
+        self.dry = context is not None and bool(context.params.get("dry"))
         self.platform: str = host.name.partition("/")[2]
         self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
         # Asked for here, since pyinfra loads deploy files in greenlets, in which click has no context.
@@ -92,6 +96,7 @@ class PlatformConnector(LocalConnector):
         self.dry = context is not None and bool(context.params.get("dry"))
         self.promised: set[str] = set()
         self.sets: dict[str, Callable[[], Sequence[Manifest]]] = {}
+        self.foretold: dict[str, Plan] = {}
         self.closing: list[str] = []
         self._settings: Settings | None = None
         self._kubernetes: Kubernetes | None = None

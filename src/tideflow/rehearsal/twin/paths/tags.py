@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import jsonify, request
 
-from tideflow.rehearsal.twin import describing, reading
+from tideflow.rehearsal.twin import describing, queries, reading
 from tideflow.rehearsal.twin.answering import NotFoundError, body
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def add(app: Flask, state: State) -> None:
 
     @app.get(PATH)
     def listed_tags() -> Response:
-        asked = reading.read(reading.Page, request.args.to_dict())
+        asked = reading.read(queries.Page, request.args.to_dict())
         with state.lock:
             found = list(map(_described, state.tags))
         return jsonify(describing.page(found, "tags", request.base_url, asked))
