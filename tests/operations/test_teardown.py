@@ -117,7 +117,7 @@ def test_the_whole_life_of_a_teardown(checkout: Checkout) -> None:
 
     # The load balancer is not deleted with the cluster, although it was named.
     twin.ask("/rehearsal/faults", "PUT", {"left_behind": ["load_balancers"]})
-    killed_while(checkout, "all is gone: cluster", *CONFIRMED, "--data", "keep_volumes=true")
+    killed_while(checkout, "all is gone: 1 cluster", *CONFIRMED, "--data", "keep_volumes=true")
     assert not (checkout.platform / "kubeconfig").exists()
     assert not (checkout.platform / "access").exists()
     left = {"load_balancers": 1, "volumes": 1, "tags": 3}

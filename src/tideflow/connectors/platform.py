@@ -91,9 +91,6 @@ class PlatformConnector(LocalConnector):
         self.dry = context is not None and bool(context.params.get("dry"))
         self.platform: str = host.name.partition("/")[2]
         self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
-        # Asked for here, since pyinfra loads deploy files in greenlets, in which click has no context.
-        context = click.get_current_context(silent=True)
-        self.dry = context is not None and bool(context.params.get("dry"))
         self.promised: set[str] = set()
         self.sets: dict[str, Callable[[], Sequence[Manifest]]] = {}
         self.foretold: dict[str, Plan] = {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tideflow.errors import DigitalOceanError
 from tideflow.operations import prices
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -120,20 +121,19 @@ def unowned(api: DigitalOcean) -> Iterator[Holding]:
 
 def total(held: Iterable[Holding]) -> str:
     """Return what some things cost together, for people; the nodes of a cluster are in its own price."""
-    counted = list(held)
-    if any(found.kind == "cluster" for found in counted):
-        counted = [found for found in counted if found.kind != "droplet"]
-    known = sum(found.price for found in counted if found.price is not None)
-    unknown = any(found.price is None for found in counted)
+    paid = list(held)
+    if any(found.kind == "cluster" for found in paid):
+        paid = [found for found in paid if found.kind != "droplet"]
+    known = sum(found.price for found in paid if found.price is not None)
+    unknown = any(found.price is None for found in paid)
     more = ", and what has no known price" if unknown else ""
     return f"about {_dollars(known)} a month{more} (an estimate, by DigitalOcean's prices of {prices.AS_OF})"
 
 
-def counted(held: Iterable[Holding]) -> str:
-    """Return how many there are of each kind, such as ``cluster, 3 droplets``."""
+def numbers(held: Iterable[Holding]) -> str:
+    """Return how many there are of each kind, such as ``1 cluster, 3 droplets``."""
     kinds = [found.kind for found in held]
-    numbers = {kind: kinds.count(kind) for kind in kinds}
-    return ", ".join(kind if number == 1 else f"{number} {kind}s" for kind, number in numbers.items())
+    return ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
 
 
 def cluster_held(found: Cluster) -> Holding:
@@ -141,7 +141,7 @@ def cluster_held(found: Cluster) -> Holding:
     sizes = [(pool.size, len(pool.nodes) or pool.count) for pool in found.node_pools]
     known = [number * prices.NODES[size] for size, number in sizes if size in prices.NODES]
     price = sum(known) + (prices.HIGH_AVAILABILITY if found.ha else 0.0)
-    nodes = " and ".join(f"{number} node{'s' if number != 1 else ''} of {size}" for size, number in sizes)
+    nodes = " and ".join(f"{counted(number, 'node')} of {size}" for size, number in sizes)
     details = f"{found.id}, {found.state}, {nodes}"
     return Holding(
         kind="cluster",

@@ -108,7 +108,7 @@ class Removal:
                 elapsed = clock() - start
                 if sight.doomed and elapsed > timeout:
                     raise _left(sight.doomed, why, elapsed)
-                told = holdings.counted(sight.doomed) or "nothing seen, looking again"
+                told = holdings.numbers(sight.doomed) or "nothing seen, looking again"
                 live(f"waiting {elapsed:.0f} s until all is gone: {told}")
             sleep(poll)
 
