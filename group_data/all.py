@@ -80,6 +80,13 @@ change_password = False
 #                 --data prune=everything
 prune = "objects"
 
+# What deploys/teardown.py leaves. True keeps the cluster's volumes, with all data in them; they go on being
+# billed, and the step says how to delete each later.
+keep_volumes = False
+
+# True has it delete the snapshots of those volumes too, which are somebody's backups.
+delete_snapshots = False
+
 # --- Patience ---------------------------------------------------------------------------------------------
 
 # Minutes a step may wait for what it made. First starts on small nodes are slow; 30 is generous.

@@ -23,6 +23,8 @@ _EXTENSION = "tideflow.dev/access"
 _SPARE = 6
 """A file of which less than this part (a sixth) of its time is left is renewed."""
 
+_DAMAGE = (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration)
+
 
 def holds(path: Path, cluster: Cluster) -> bool:
     """Tell whether the file is of this cluster, where it is now, and will not expire soon.
@@ -30,13 +32,25 @@ def holds(path: Path, cluster: Cluster) -> bool:
     A damaged file does not hold.
     """
     try:
-        extensions = yaml.safe_load(path.read_text())["extensions"]
-        access = next(entry["extension"] for entry in extensions if entry["name"] == _EXTENSION)
+        access = _read(path)
         begins, expires = (dt.datetime.fromisoformat(access[when]) for when in ("issued_at", "expires_at"))
         same = access["cluster"] == cluster.id and access["endpoint"] == cluster.endpoint
         return bool(same and expires - (expires - begins) / _SPARE > dt.datetime.now(dt.UTC))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration):
+    except _DAMAGE:
         return False
+
+
+def cluster_of(path: Path) -> str | None:
+    """Return the id of the cluster that the file is of; None if there is no file, or a damaged one."""
+    try:
+        return str(_read(path)["cluster"])
+    except _DAMAGE:
+        return None
+
+
+def _read(path: Path) -> Any:
+    extensions = yaml.safe_load(path.read_text())["extensions"]
+    return next(entry["extension"] for entry in extensions if entry["name"] == _EXTENSION)
 
 
 def write(path: Path, *, cluster: Cluster, credentials: Credentials) -> None:

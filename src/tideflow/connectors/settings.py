@@ -74,6 +74,8 @@ class Settings:
     kubeconfig_seconds: int
     pace: str
     prune: Prune
+    keep_volumes: bool
+    delete_snapshots: bool
     pod_ready_seconds: tuple[float, float]
     speed: float
 
@@ -123,6 +125,8 @@ class Settings:
             kubeconfig_seconds=int(3600 * reading.number(data, "kubeconfig_hours", least=1, most=168)),
             pace=reading.choice(data, "rehearsal_pace", PACES),
             prune=reading.choice(data, "prune", PRUNE),
+            keep_volumes=reading.flag(data, "keep_volumes"),
+            delete_snapshots=reading.flag(data, "delete_snapshots"),
             pod_ready_seconds=(fastest, slowest),
             speed=reading.number(data, "rehearsal_speed", least=0.1, most=100_000),
         )

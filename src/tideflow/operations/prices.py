@@ -21,6 +21,7 @@ AS_OF = "July 2022"
 HIGH_AVAILABILITY = 40.0
 LOAD_BALANCER = 12.0
 VOLUME_GIB = 0.10
+SNAPSHOT_GIB = 0.06
 
 _SIZES = (
     # slug, CPUs, GiB of memory, price

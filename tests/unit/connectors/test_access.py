@@ -41,6 +41,7 @@ def test_a_kubeconfig_is_written_for_kubectl_and_private(tmp_path: Path) -> None
     assert [left.name for left in path.parent.iterdir()] == ["kubeconfig"]
     assert yaml.safe_load(path.read_text())["current-context"] == "ml"
     assert access.holds(path, CLUSTER)
+    assert access.cluster_of(path) == CLUSTER.id
 
 
 def test_it_does_not_hold_for_another_cluster_nor_for_long(tmp_path: Path) -> None:
@@ -74,3 +75,4 @@ def test_a_damaged_kubeconfig_does_not_hold(tmp_path: Path, damage: bytes) -> No
     path = tmp_path / "kubeconfig"
     path.write_bytes(damage)
     assert not access.holds(path, CLUSTER)
+    assert access.cluster_of(path) is None

@@ -20,6 +20,7 @@ from tideflow.rehearsal.twin.paths import (
     nodes,
     offers,
     pools,
+    tags,
     upgrades,
     volumes,
 )
@@ -55,6 +56,7 @@ def application(state: State, lifecycle: Lifecycle, token: str) -> Flask:
     associated.add(app, state, lifecycle)
     domains.add(app, state)
     droplets.add(app, state)
+    tags.add(app, state)
     access.add(app, state, lifecycle, ACCOUNT)
     return app
 

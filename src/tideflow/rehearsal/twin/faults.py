@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -59,7 +59,9 @@ class Faults(_Exact):
     The first of the ``rules`` that fits a request is followed; one that has been followed ``times`` times is
     dropped, without ``times`` none is. Clusters of the names in ``broken_clusters`` end in the state
     ``error``. With ``no_balancers``, Services get no address, and its text as the reason. Deleted
-    clusters are shown while they are ``lingering``, as they go. The newest ``missing_nodes`` of those that
+    clusters are shown while they are ``lingering``, as they go. A deleted load balancer is still there for
+    the ``balancer_delay``, in seconds. What is ``left_behind`` stays, though a cluster was deleted together
+    with it. The newest ``missing_nodes`` of those that
     are being made never come. 1-clicks that are ``withdrawn`` are not offered, and those that are
     ``rolled_back`` leave no more than a namespace.
     """
@@ -71,6 +73,8 @@ class Faults(_Exact):
     broken_clusters: list[Glob] = Field(default_factory=list)
     no_balancers: str = ""
     lingering: bool = False
+    balancer_delay: Annotated[float, Field(ge=0, le=_LONGEST)] = 0.0
+    left_behind: list[Literal["load_balancers", "volumes", "volume_snapshots"]] = Field(default_factory=list)
     missing_nodes: Annotated[int, Field(ge=0)] = 0
     withdrawn: list[reading.OneClick] = Field(default_factory=list)
     rolled_back: list[reading.OneClick] = Field(default_factory=list)

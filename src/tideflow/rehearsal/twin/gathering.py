@@ -33,6 +33,7 @@ _GIB = 1024**3
 
 def gather(state: State, client: Callable[[Cluster], Kubernetes]) -> None:
     """Have the state know what each cluster has made; of one that does not answer, what was known stays."""
+    state.purge()
     for cluster in state:
         if not cluster.serves:
             continue

@@ -207,7 +207,7 @@ class Lifecycle:
         if (client := self._clients.pop(cluster.id, None)) is not None:
             client.close()
         with self._state.lock:
-            self._state.remove(cluster)
+            self._state.remove(cluster, delay=self.switchboard.faults.balancer_delay)
             self._state.save()
 
     def client(self, cluster: Cluster) -> Kubernetes:

@@ -187,6 +187,12 @@ class Snapshot(Body):
     tags: list[str] | None = None
 
 
+class Tag(Body):
+    """A new tag."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_:-]{1,255}$")]
+
+
 class Associated(Body):
     """What is to be deleted together with a cluster, by ids."""
 

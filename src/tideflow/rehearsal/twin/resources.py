@@ -16,6 +16,7 @@ class Balancer:
     """A load balancer, made for a Service; ``settings`` are fields of DigitalOcean's that annotations set.
 
     It has no ``ip`` at first. ``ports`` are those of the Service, each with the port of the nodes behind it.
+    One that was deleted and takes its time is there until ``leaves_at``.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Balancer:
     ports: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     droplet_ids: list[int] = field(default_factory=list)
+    leaves_at: float = 0.0
 
 
 @dataclass

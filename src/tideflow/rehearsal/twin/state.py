@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ class State:
         self.volumes: dict[str, Volume] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.domains: dict[str, Domain] = {}
+        self.tags: list[str] = []
         try:
             saved = json.loads(file.read_text(encoding="utf-8"))
             self._load(saved)
@@ -50,6 +52,7 @@ class State:
         self.balancers = {found["id"]: Balancer(**found) for found in saved.get("balancers", ())}
         self.volumes = {found["id"]: Volume(**found) for found in saved.get("volumes", ())}
         self.snapshots = {found["id"]: Snapshot(**found) for found in saved.get("snapshots", ())}
+        self.tags = list(saved.get("tags", ()))
         self.domains = {found["name"]: Domain.from_saved(found) for found in saved.get("domains", ())}
 
     @property
@@ -64,6 +67,7 @@ class State:
             "balancers": list(map(asdict, self.balancers.values())),
             "volumes": list(map(asdict, self.volumes.values())),
             "snapshots": list(map(asdict, self.snapshots.values())),
+            "tags": self.tags,
             "domains": list(map(asdict, self.domains.values())),
         }
         write_private(self._file, json.dumps(saved))
@@ -89,9 +93,9 @@ class State:
         self.balancers |= {found.id: found for found in balancers if found.id not in cluster.deleted}
         self.volumes |= {found.id: found for found in volumes if found.id not in cluster.deleted}
 
-    def delete(self, thing: Balancer | Volume) -> None:
+    def delete(self, thing: Balancer | Volume, *, delay: float = 0.0) -> None:
         """Have something no more, though its cluster still says that it made it."""
-        self.forget(thing.id)
+        self._leave(thing.id, delay)
         if thing.cluster_id in self.clusters:
             self.clusters[thing.cluster_id].deleted.append(thing.id)
 
@@ -100,13 +104,28 @@ class State:
         for things in (self.balancers, self.volumes, self.snapshots):
             things.pop(thing_id, None)
 
-    def remove(self, cluster: Cluster) -> None:
+    def purge(self) -> None:
+        """Have the load balancers no more whose delay is over."""
+        with self._lock:
+            for found in [*self.balancers.values()]:
+                if found.leaves_at and found.leaves_at <= time.time():
+                    self.forget(found.id)
+
+    def _leave(self, thing_id: str, delay: float) -> None:
+        """Have a thing no more; a load balancer is there until the ``delay`` is over, in seconds."""
+        balancer = self.balancers.get(thing_id)
+        if balancer is None or not delay:
+            self.forget(thing_id)
+        elif not balancer.leaves_at:
+            balancer.leaves_at = time.time() + delay
+
+    def remove(self, cluster: Cluster, *, delay: float = 0.0) -> None:
         """Have a cluster no more, nor what is to go with it; the rest of what it made stays."""
         self.clusters.pop(cluster.id, None)
         for found in self._of(cluster):
             found.droplet_ids = []
         for doomed in cluster.doomed:
-            self.forget(doomed)
+            self._leave(doomed, delay)
 
     def _of(self, cluster: Cluster) -> list[Balancer | Volume]:
         """Return what a cluster made that nodes use."""

@@ -241,3 +241,58 @@ def test_only_what_a_cluster_made_goes_with_it(world: World) -> None:
 def test_volumes_have_whole_sizes(quantity: str, size: int) -> None:
     """In GiB, rounded up."""
     assert _gib(quantity) == size
+
+
+def test_a_deleted_load_balancer_may_take_its_time(world: World) -> None:
+    """It is listed until the delay is over, however often it is deleted, and whether its cluster is gone."""
+    cluster = world.running()
+    world.objects.lists[SERVICES] = [service(), service()]
+    first, second = (found["id"] for found in listed(world, "load_balancers"))
+    world.switch(balancer_delay=100)
+    for _ in range(2):
+        assert world.api.delete(f"/v2/load_balancers/{first}").status_code == 204
+        world.later(40)
+    assert len(listed(world, "load_balancers")) == 2
+    world.later(30)
+    assert [found["id"] for found in listed(world, "load_balancers")] == [second]
+    assert world.api.delete(together(cluster, "/dangerous")).status_code == 204
+    world.later(60)
+    assert [found["id"] for found in listed(world, "load_balancers")] == [second]
+    world.later(100)
+    assert listed(world, "load_balancers") == []
+
+
+def test_what_is_named_may_be_left_behind(world: World) -> None:
+    """A cluster's deletion says nothing of it, and it goes on being billed."""
+    cluster = world.running()
+    world.objects.lists = {SERVICES: [service()], VOLUMES: [volume("data")]}
+    world.switch(left_behind=["load_balancers"])
+    assert world.api.delete(together(cluster, "/dangerous")).status_code == 204
+    world.later(60)
+    assert len(listed(world, "load_balancers")) == 1
+    assert listed(world, "volumes") == []
+
+
+def test_snapshots_are_listed_although_their_volumes_are_gone(world: World) -> None:
+    """As snapshots of volumes, since there are none of droplets."""
+    world.running()
+    world.objects.lists[VOLUMES] = [volume("data")]
+    (made,) = listed(world, "volumes")
+    taken = world.api.post(f"/v2/volumes/{made['id']}/snapshots", json={"name": "one"}).json["snapshot"]
+    assert world.api.delete(f"/v2/volumes/{made['id']}").status_code == 204
+    assert world.api.get("/v2/snapshots?resource_type=volume").json["snapshots"] == [taken]
+    assert world.api.get("/v2/snapshots?resource_type=droplet").json["snapshots"] == []
+
+
+def test_tags_are_there_by_themselves(world: World) -> None:
+    """Made twice they are one; they survive a restart, and go when they are deleted."""
+    for _ in range(2):
+        made = world.api.post("/v2/tags", json={"name": "a:b-c"})
+        assert (made.status_code, made.json["tag"]["name"]) == (201, "a:b-c")
+    assert world.api.post("/v2/tags", json={"name": "a b"}).status_code == 422
+    assert [tag["name"] for tag in listed(world, "tags")] == ["a:b-c"]
+    assert world.api.get("/v2/tags/a:b-c").json["tag"]["resources"]["count"] == 0
+    assert State(world.state._file).tags == ["a:b-c"]
+    assert world.api.delete("/v2/tags/a:b-c").status_code == 204
+    assert world.api.delete("/v2/tags/a:b-c").status_code == 404
+    assert world.api.get("/v2/tags/a:b-c").status_code == 404

@@ -42,7 +42,8 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
 
     def delete(cluster_id: str, doomed: dict[str, list[str]]) -> tuple[str, int]:
         cluster = cluster_of(state, cluster_id)
-        cluster.doomed = [thing for things in doomed.values() for thing in things]
+        stays = lifecycle.switchboard.faults.left_behind
+        cluster.doomed = [thing for kind, things in doomed.items() if kind not in stays for thing in things]
         cluster.become("deleting")
         state.save()
         return "", 204

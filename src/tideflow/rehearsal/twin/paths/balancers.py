@@ -47,7 +47,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     def deleted_balancer(lb_id: str) -> tuple[str, int]:
         gather(state, lifecycle.client)
         with state.lock:
-            state.delete(balancer(lb_id))
+            state.delete(balancer(lb_id), delay=lifecycle.switchboard.faults.balancer_delay)
             state.save()
         return "", 204
 
