@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _PORT = 53
 _FAILURES = (dns.exception.DNSException, OSError)
-_OWN_RESOLVER = "the resolver of this machine"
+_OWN_RESOLVER = "this machine's resolver"
+_MISSING = "does not exist"
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Server:
 
 @dataclass(frozen=True)
 class Told:
-    """What a server tells of a name: its ``data`` of the type asked for, or in words ``why`` there are none.
+    """What a server tells of a name: its ``data`` of the type asked for, or ``why`` there are none.
 
-    One that ``answers`` not is away, or has no authority.
+    That goes on where the name ends: "does not exist". One that ``answers`` not is away, or has no authority.
     """
 
     server: str
@@ -80,7 +81,7 @@ class NameServers:
                 dns.name.from_text(name), resolver=self._resolver, lifetime=3 * self._timeout
             )
         except _FAILURES as error:
-            raise DNSError(f"no name server answers for {name} ({_words(error)})") from None
+            raise DNSError(f"no name server is known for {name}, which {_words(error)}") from None
         return names.plain(found.to_text())
 
     def delegated(self, zone: str) -> list[str]:
@@ -94,7 +95,7 @@ class NameServers:
             reply = self._ask(server, name, dns.rdatatype.NS)
             if reply is not None and reply.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
                 return _named([*reply.answer, *reply.authority], name)
-        raise DNSError(f"no name server answers for {above}")
+        raise DNSError(f"no name server of {above} answers")
 
     def told(self, name: str, kind: str) -> list[Told]:
         """Return what each server of the name's zone tells of its records of a type, aliases followed.
@@ -113,7 +114,7 @@ class NameServers:
         try:
             found = _named([self._rrset(zone)], dns.name.from_text(zone))
         except _FAILURES as error:
-            raise DNSError(f"who answers for {zone} cannot be found out ({_words(error)})") from None
+            raise DNSError(f"no name server is known for {zone}, which {_words(error)}") from None
         if self._at is not None:
             address, port = self._at
             yield Server(found[0] if found else address, (address,), port)
@@ -143,7 +144,7 @@ class NameServers:
 
     def _told(self, server: Server, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Told:
         reply = self._ask(server, name, kind)
-        away = "does not answer" if reply is None else _not_answered(reply)
+        away = "gets no answer" if reply is None else _not_answered(reply)
         if reply is None or away:
             return Told(server.name, why=away, answers=False)
         try:
@@ -155,16 +156,16 @@ class NameServers:
         if chain.cnames:
             data, why = self._resolved(chain.canonical_name, kind)
             alias = names.plain(chain.canonical_name.to_text())
-            return Told(server.name, data, why and f"it is an alias of {alias}: {why}")
+            return Told(server.name, data, why and f"is an alias of {alias}, which {why}")
         missing = reply.rcode() == dns.rcode.NXDOMAIN
-        return Told(server.name, why="there is no such name" if missing else _without(kind))
+        return Told(server.name, why=_MISSING if missing else _without(kind))
 
     def _resolved(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> tuple[tuple[str, ...], str]:
         """Return what the resolver tells, and why it is nothing."""
         try:
             found = self._resolver.resolve(name, kind).rrset
         except dns.resolver.NXDOMAIN:
-            return (), "there is no such name"
+            return (), _MISSING
         except dns.resolver.NoAnswer:
             return (), _without(kind)
         except _FAILURES as error:
@@ -186,12 +187,12 @@ def _not_answered(reply: QueryMessage) -> str:
     """Return why a reply is no answer of a server with authority; empty if it is one."""
     code = reply.rcode()
     if code not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
-        return f"answers {dns.rcode.to_text(code)}"
-    return "" if reply.flags & dns.flags.AA else "has no authority"
+        return f"is answered {dns.rcode.to_text(code)}"
+    return "" if reply.flags & dns.flags.AA else "is answered without authority"
 
 
 def _without(kind: dns.rdatatype.RdataType) -> str:
-    return f"there is no {dns.rdatatype.to_text(kind)} record"
+    return f"has no {dns.rdatatype.to_text(kind)} record"
 
 
 def _data(found: RRset) -> tuple[str, ...]:
@@ -203,10 +204,8 @@ def _words(error: BaseException) -> str:
     """Return why, without the library's long account of each try."""
     match error:
         case dns.exception.Timeout():
-            return "no answer in time"
+            return "gets no answer in time"
         case dns.resolver.NoNameservers():
-            return "those asked refuse, or fail"
-        case OSError():
-            return error.strerror or "out of reach"
+            return "is refused, or fails"
         case _:
-            return type(error).__name__
+            return f"cannot be asked about: {type(error).__name__}"

@@ -80,7 +80,7 @@ def record(*, asked: Asked) -> Generator[FunctionCommand]:
         announce(str(step))
     is_right = goal is not None and not steps and resolving.look(nameservers(target), wanted).is_right
     if asked.patience and not is_right:
-        announce(f"wait up to {asked.patience / 60:g} minutes until name servers tell {wanted[0]}")
+        announce(f"wait up to {asked.patience / 60:g} minutes until name servers tell: {wanted[0]}")
     if steps or (asked.patience and not is_right):
         yield change(functools.partial(_work, target, asked, wanted, steps))
     elif is_right or asked.zone is not None:
@@ -152,7 +152,7 @@ def _work(
     servers = nameservers(target)
     if asked.zone is None:
         _say(target, wanted)
-        hint = f"make the record where the zone is kept, then go on: {to_run('dns')}"
+        hint = f"make that record, then go on: {to_run('dns')}"
     else:
         hint = f"the records are there; go on waiting: {to_run('dns')}"
         if not resolving.look(servers, wanted).is_right:
@@ -176,7 +176,13 @@ def _take(target: PlatformConnector, zone: str, step: zones.Step) -> None:
 
 
 def _say(target: PlatformConnector, wanted: Sequence[Record]) -> None:
-    target.host.log_styled("make this where the records of the zone are kept:", fg="yellow")
+    servers = nameservers(target)
+    try:
+        zone = servers.zone(wanted[0].name)
+        where = f"at the name servers of {zone} ({', '.join(servers.delegated(zone)) or 'there are none'})"
+    except DNSError:
+        where = "at the name servers of its zone"
+    target.host.log_styled(f"make this record {where}:", fg="yellow")
     for there in wanted:
         target.host.log_styled(f"    {there}", fg="yellow")
 

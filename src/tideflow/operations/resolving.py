@@ -34,7 +34,7 @@ def look(servers: NameServers, wanted: Sequence[Record]) -> Sight:
         try:
             sight = _sight(record, servers.told(record.name, record.type))
         except DNSError as error:
-            sight = Sight(is_right=False, words=f"{record.name}: {error}")
+            sight = Sight(is_right=False, words=str(error))
         if not sight.is_right:
             break
     return sight
@@ -53,12 +53,13 @@ def wait(
 
     It is in seconds, and ``hint`` says what to do then.
     """
+    what = f"the record {wanted[0].name} {wanted[0].type} {wanted[0].data}"
     start = time.monotonic()
     while not (sight := look(servers, wanted)).is_right:
         elapsed = time.monotonic() - start
         if elapsed > patience:
-            raise ApplyError(f"waited {elapsed:.0f} s for the record {wanted[0]}: {sight.words}", hint=hint)
-        live(f"waiting {elapsed:.0f} s for the record {wanted[0]}: {sight.words}")
+            raise ApplyError(f"waited {elapsed:.0f} s for {what}: {sight.words}", hint=hint)
+        live(f"waiting {elapsed:.0f} s for {what}: {sight.words}")
         time.sleep(_POLL_REHEARSAL if rehearsal else _POLL)
     return sight.words
 
@@ -68,15 +69,15 @@ def _sight(record: Record, told: Sequence[Told]) -> Sight:
     wrong = [found for found in answers if found.data != (record.data,)]
     shown = wrong or answers
     if not shown:
-        return Sight(is_right=False, words=f"{record.name}: {_grouped(told)}")
-    return Sight(is_right=not wrong, words=f"{record.name}: {_grouped(shown)}")
+        return Sight(is_right=False, words=f"{record.name} {_grouped(told)}")
+    return Sight(is_right=not wrong, words=f"{record.name} {_grouped(shown)}")
 
 
 def _grouped(told: Sequence[Told]) -> str:
     """Return what servers tell, those together that tell the same."""
     groups: dict[str, list[str]] = {}
     for found in told:
-        groups.setdefault(found.why or f"it is {', '.join(found.data)}", []).append(found.server)
+        groups.setdefault(found.why or f"is {', '.join(found.data)}", []).append(found.server)
     return "; ".join(f"{what} ({_few(servers)})" for what, servers in groups.items())
 
 
