@@ -103,7 +103,8 @@ def plan(
 ) -> Plan:
     """Return what a zone with these records lacks, or has too much of, for those that are wanted.
 
-    What the platform has made and no longer wants goes, under whichever name. With ``overwrite`` the records
+    What the platform has made and no longer wants goes, under whichever name; so does what is there twice,
+    since a request of a run that was killed may be carried out after the next run has looked. With ``overwrite`` the records
     of others that are in the way are replaced.
     """
     marks = [(record, mark) for record in found if (mark := Mark.read(record))]
@@ -132,12 +133,13 @@ def plan(
         made += _made(kept, asked, is_ours=kept is not None and kept.id in ours)
     stale = [there for there in found if there.id in ours and there.name not in names]
     made += [Step("delete", there) for there in stale]
-    current = {(asked.name, asked.type, asked.data) for asked in wanted}
-    ended = [
-        Step("delete", there)
-        for there, mark in marks
-        if mark in mine and (mark.name, mark.type, mark.data) not in current
-    ]
+    kept_marks: set[Mark] = set()
+    ended: list[Step] = []
+    for there, mark in marks:
+        is_current = any(mark.is_of(asked) for asked in wanted) and mark not in kept_marks
+        if mark.platform == platform and not is_current:
+            ended.append(Step("delete", there))
+        kept_marks.add(mark)
     return Plan((*begun, *made, *ended), tuple(foreign), tuple(_fixed(zone, found, wanted)))
 
 

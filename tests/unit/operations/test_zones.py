@@ -124,6 +124,8 @@ def test_the_same_record_twice_becomes_one() -> None:
     """If it is ours."""
     steps = planned(record(NEW), record(NEW, number=2), mark(NEW)).steps
     assert [(step.verb, step.record.id) for step in steps] == [("delete", 2)]
+    steps = planned(record(NEW), mark(NEW), mark(NEW, number=12)).steps
+    assert [(step.verb, step.record.id) for step in steps] == [("delete", 12)]
 
 
 def test_an_address_that_becomes_a_name() -> None:
