@@ -103,9 +103,9 @@ def plan(
 ) -> Plan:
     """Return what a zone with these records lacks, or has too much of, for those that are wanted.
 
-    What the platform has made and no longer wants goes, under whichever name; so does what is there twice,
-    since a request of a run that was killed may be carried out after the next run has looked. With ``overwrite`` the records
-    of others that are in the way are replaced.
+    What the platform has made and no longer wants goes, under whichever name. So does what is there twice: a
+    request of a run that was killed may be carried out after the next one has looked. With ``overwrite`` the
+    records of others that are in the way are replaced.
     """
     marks = [(record, mark) for record in found if (mark := Mark.read(record))]
     mine = [mark for _, mark in marks if mark.platform == platform]
