@@ -207,5 +207,7 @@ def _words(error: BaseException) -> str:
             return "gets no answer in time"
         case dns.resolver.NoNameservers():
             return "is refused, or fails"
+        case dns.resolver.NoRootSOA():
+            return "is in no zone"
         case _:
             return f"cannot be asked about: {type(error).__name__}"

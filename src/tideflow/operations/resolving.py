@@ -57,10 +57,10 @@ def wait(
     start = time.monotonic()
     while not (sight := look(servers, wanted)).is_right:
         elapsed = time.monotonic() - start
-        if elapsed > patience:
+        if elapsed >= patience:
             raise ApplyError(f"waited {elapsed:.0f} s for {what}: {sight.words}", hint=hint)
         live(f"waiting {elapsed:.0f} s for {what}: {sight.words}")
-        time.sleep(_POLL_REHEARSAL if rehearsal else _POLL)
+        time.sleep(min(_POLL_REHEARSAL if rehearsal else _POLL, max(0.0, patience - elapsed)))
     return sight.words
 
 

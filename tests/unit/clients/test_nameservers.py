@@ -179,6 +179,14 @@ def test_the_zone_above_tells_whom_a_zone_is_delegated_to(world: Callable[..., N
     assert asking.delegated("other.test") == []
 
 
+def test_what_is_above_everything_is_a_zone_too(world: Callable[..., NameServers]) -> None:
+    """Its name is a dot."""
+    root = [". 60 IN SOA a. b. 1 2 3 4 60", ". 60 IN NS ns.test.", ABOVE[2]]
+    asking = world(RESOLVER=Zone(root, authority=False), PARENT=Zone([*root, ABOVE[1]]))
+    assert asking.zone("none.of.these") == "."
+    assert asking.delegated("test") == ["ns.test"]
+
+
 def test_nobody_who_knows_is_one_clear_line(world: Callable[..., NameServers]) -> None:
     """And takes a moment only."""
     asking = world(RESOLVER=Zone([], code=RCODE.SERVFAIL))
