@@ -101,7 +101,12 @@ prune = "objects"
 # Minutes a step may wait for what it made. First starts on small nodes are slow; 30 is generous.
 timeout_minutes = 30
 
-# Hours after which the token in .tideflow/<platform>/kubeconfig expires; the next run writes a new one.
+# Minutes after which a run's own access to the cluster expires (.tideflow/<platform>/access, which later runs
+# use too while it holds). Short, since whoever reads that file is an administrator; a longer run renews it.
+access_minutes = 60
+
+# Hours after which the token in .tideflow/<platform>/kubeconfig, for your kubectl, expires; a run that finds
+# less than a sixth of it left writes a new one.
 kubeconfig_hours = 12
 
 # --- Rehearsal only ---------------------------------------------------------------------------------------

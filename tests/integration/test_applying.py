@@ -399,6 +399,28 @@ def test_an_aggregated_api_that_nothing_will_serve_is_given_up(cluster: Kubernet
     assert time.monotonic() - started < 30
 
 
+def test_an_aggregated_api_is_served_by_what_was_there_before(
+    plane: Plane, cluster: Kubernetes, space: str
+) -> None:
+    """A change of its workload is refused: the workload as it was goes on, and so does what needs the API."""
+    served = api_service(GROUP, space)
+    objects = [namespace(space), served, service("server", space), deployment("server", space)]
+    with Aggregated(plane.control_plane.sockets / "egress.sock") as aggregated:
+        try:
+            apply(cluster, objects)
+            broken = deployment("server", space, containers=[{"name": "main"}])
+            for number in range(3):
+                served["spec"]["versionPriority"] = 10 + number
+                flask = custom("Flask", f"f{number}", space, GROUP)
+                with pytest.raises(ApplyError) as caught:
+                    apply(cluster, [*objects[:3], broken, flask])
+                assert str(caught.value).startswith(f"Deployment {space}/server failed: ")
+                assert "was not written" not in str(caught.value)
+            assert len(aggregated.objects) == 3
+        finally:
+            cluster.delete(f"{API_SERVICES}/v1.{GROUP}")
+
+
 def test_an_aggregated_api_that_is_away_stops_only_its_own_objects(cluster: Kubernetes, space: str) -> None:
     """Somebody else's, which does not answer: nobody can say what its types are."""
     group = "away.example.org"

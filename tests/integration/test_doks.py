@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from tests.integration.deploying import Checkout
 
 from tideflow.rehearsal.addresses import free_port
@@ -107,12 +109,62 @@ def test_cluster_and_load_balancer_on_a_platform(twin: tuple[Checkout, dict[str,
     assert "--> Platform production on DigitalOcean" in printed
     kubeconfig = twin[0].folder / ".tideflow" / "production" / "kubeconfig"
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
-    secret = kubeconfig.read_text().partition("token: ")[2].split()[0]
+    files = (kubeconfig, kubeconfig.with_name("access"))
+    secrets = [file.read_text().partition("token: ")[2].split()[0] for file in files]
     status, printed = run(twin, "--debug", "deploys/cluster.py", "deploys/load_balancer.py")
     assert status == 0, printed
     assert "] Success" not in printed
-    assert secret not in printed
+    assert not any(secret in printed for secret in secrets)
     assert "canary" not in printed
+
+
+SLOW = """
+from pathlib import Path
+
+from tideflow.operations import kubernetes
+
+pod = {"containers": [{"name": "main", "image": "example.org/main:1"}]}
+template = {
+    "metadata": {"labels": {"app": "slow"}, "annotations": {"rehearsal.tideflow.dev/pull": "25s"}},
+    "spec": pod,
+}
+kubernetes.apply(
+    name="Slow",
+    set_name="slow",
+    source=[
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "slow", "namespace": "default"},
+            "spec": {"selector": {"matchLabels": {"app": "slow"}}, "template": template},
+        }
+    ],
+)
+"""
+
+
+def test_a_run_outlives_its_access_to_the_cluster(twin: tuple[Checkout, dict[str, str]]) -> None:
+    """It gets new access by itself; the next run uses what it left, and people's kubeconfig is another."""
+    folder = twin[0].folder
+    own, people = (folder / ".tideflow" / "production" / name for name in ("access", "kubeconfig"))
+    (folder / "slow.py").write_text(SLOW)
+    before = (own.read_text(), people.read_text())
+    own.unlink()
+    status, printed = run(twin, "slow.py", "--data", "access_minutes=0.1")
+    assert status == 0, printed
+    assert "1 created" in printed
+    assert own.stat().st_mode & 0o777 == 0o600
+    last = yaml.safe_load(own.read_text())["extensions"][0]["extension"]
+    begun, ends = (dt.datetime.fromisoformat(last[when]) for when in ("issued_at", "expires_at"))
+    assert ends - begun < dt.timedelta(seconds=7)
+    age = dt.datetime.now(dt.UTC) - begun
+    assert age < dt.timedelta(seconds=20), "it was renewed while the run went on"
+
+    own.write_text(before[0])
+    status, printed = run(twin, "slow.py")
+    assert status == 0, printed
+    assert "No changes" in printed
+    assert (own.read_text(), people.read_text()) == before
 
 
 def test_a_taken_port_is_one_line(twin: tuple[Checkout, dict[str, str]]) -> None:

@@ -82,7 +82,7 @@ def test_a_step_alone_says_what_to_run_first(checkout: Checkout, step: str) -> N
         (["--data", 'kubernetes_version="1.19"'], {}, "offers no kubernetes_version '1.19'"),
         (["--data", "node_cuont=5"], {}, "there is no setting node_cuont; did you mean node_count?"),
         (["--data", "kubernetes_version=latest"], {}, "kubernetes_version is latest, which turns into"),
-        (["--data", "node_count=26"], {}, "the account may have 25 droplets and has 0: 26 more nodes"),
+        (["--data", "node_count=26"], {}, "the account may have 25 droplets and has 0: 26 more"),
         (["--data", "node_size=s-2vcpu-4gb"], {}, "Kubeflow does not fit 3 nodes of s-2vcpu-4gb; set node"),
         ([], {"TIDEFLOW_PLATFORM": "Not A Name"}, "cannot be the name of a cluster"),
         ([], {"TIDEFLOW_PLATFORM": "../../escape"}, "cannot be the name of a cluster"),
@@ -124,7 +124,7 @@ def test_all_problems_are_told_at_once(checkout: Checkout, how: str) -> None:
         "it costs about $638 a month (an estimate, by DigitalOcean's prices of ",
         "DigitalOcean offers no region 'moon1'",
         "kubernetes_version is latest",
-        "26 more nodes are too many",
+        "26 more for nodes are too many",
         "Kubeflow does not fit 26 nodes of s-2vcpu-4gb",
         "4 problems have to be solved first: nothing was made or changed",
     ):

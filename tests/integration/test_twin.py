@@ -120,7 +120,7 @@ def test_our_client_sends_what_the_description_allows(ours: DigitalOcean, calls:
         for name, _ in inspect.getmembers(DigitalOcean, inspect.isfunction)
         if name in vars(DigitalOcean) and not name.startswith("_")
     }
-    assert used.keys() == methods - {"droplets", "sizes"}  # which the twin does not have
+    assert used.keys() == methods - {"droplets", "sizes"}  # which the description leaves out
     for use in used.values():
         use()
     assert len(calls) == len(used)

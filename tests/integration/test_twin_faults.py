@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from tests import description
 from tests.integration.planes import eventually
 from tests.integration.twins import BODY, TOKEN, reached, running
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
 
-pytestmark = [description.needed, pytest.mark.usefixtures("binaries")]
+pytestmark = pytest.mark.usefixtures("binaries")
 
 CREATE = {"method": "POST", "path": "/v2/kubernetes/clusters"}
 NEW: dict[str, Any] = {"region": "nyc3", "version": "1.34", "size": "s-2vcpu-4gb", "count": 2}

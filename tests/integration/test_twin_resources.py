@@ -92,6 +92,7 @@ def test_what_a_cluster_makes_and_leaves(
 
     snapshot = official.volume_snapshots.create(volume["id"], {"name": "before"})["snapshot"]
     assert official.volume_snapshots.list(volume["id"])["snapshots"] == [snapshot]
+    assert official.snapshots.list(resource_type="volume")["snapshots"] == [snapshot]
     assert official.volume_snapshots.get_by_id(snapshot["id"])["snapshot"] == snapshot
     (version,) = api.get_available_upgrades(cluster_id)["available_upgrade_versions"]
     api.upgrade_cluster(cluster_id, {"version": version["slug"]})

@@ -146,7 +146,9 @@ def test_a_cluster_that_is_adopted_gets_our_tags_and_what_the_settings_say(tmp_p
     for words in ("cluster_tags: theirs → theirs, tideflow, tideflow:production", "node_count: 2 → 3"):
         assert f"would change the cluster production: {words}" in printed
     assert cloud.asked == []
-    cloud = Cloud(FOREIGN, None, **ANSWERS)  # which goes away, since nobody serves its Kubernetes here
+    cloud = Cloud(
+        FOREIGN, FOREIGN, None, **ANSWERS
+    )  # which goes away, since nobody serves its Kubernetes here
     assert run(cloud, tmp_path / "again", "--data", "adopt_cluster=true")[0] == 1
     assert cloud.asked == [
         (
@@ -156,6 +158,17 @@ def test_a_cluster_that_is_adopted_gets_our_tags_and_what_the_settings_say(tmp_p
         ),
         ("PUT", "kubernetes/clusters/c-1/node_pools/p-1", {"name": f"{NAME}-pool", "count": 3}),
     ]
+
+
+def test_nodes_that_an_autoscaler_makes_meanwhile_are_not_taken_away(tmp_path: Path) -> None:
+    """How many there are is looked at again just before it is written."""
+    looks = [described(count=count) for count in (3, 5)]
+    for look in looks:
+        look["node_pools"][0] |= {"auto_scale": True, "min_nodes": 3, "max_nodes": 6}
+    cloud = Cloud(*looks, None, **ANSWERS)
+    run(cloud, tmp_path, "--data", "node_autoscale=[3,5]")
+    scaling = {"auto_scale": True, "min_nodes": 3, "max_nodes": 5}
+    assert [body for _, _, body in cloud.asked] == [{"name": f"{NAME}-pool", "count": 5, **scaling}]
 
 
 def test_other_steps_leave_a_cluster_of_somebody_else_alone_too(tmp_path: Path) -> None:
@@ -227,6 +240,21 @@ def test_a_cluster_whose_mesh_could_not_work_is_refused(checkout: Checkout) -> N
     assert "Kubeflow's mesh would not work in this cluster: cni-exclusive is true" in printed
     checkout.kubectl("patch", *where, "-p", '{"data": {"cni-exclusive": "false"}}')
     assert "] No changes" in checkout.pyinfra("deploys/cluster.py")
+    checkout.kubectl("delete", *where[:-1])
+    printed = checkout.pyinfra("deploys/cluster.py")
+    assert "not checked: whether Kubeflow's mesh will work (there is no ConfigMap kube-system/" in printed
+    assert "] No changes" in printed
+
+
+@pytest.mark.usefixtures("binaries")
+def test_what_digitalocean_says_of_a_cluster_is_a_fact(checkout: Checkout) -> None:
+    """For whoever looks, and for deploy files of their own."""
+    question = ("pyinfra", "inventory.py", "fact", "tideflow.facts.digitalocean.Cluster")
+    assert '"@rehearsal/ml-platform": null' in checkout.run(*question).stderr
+    checkout.pyinfra("deploys/cluster.py")
+    told = checkout.run(*question).stderr
+    for field in ('"state": "running"', '"ha": false', '"size": "s-4vcpu-8gb"', '"tideflow:ml-platform"'):
+        assert field in told
 
 
 @pytest.mark.usefixtures("binaries")

@@ -324,23 +324,164 @@ def test_what_earlier_sets_make_is_there_for_later_ones_in_the_plan_too(here: Sc
     ("arguments", "told"),
     [
         ("conflict='own'", "apply: got an unexpected keyword argument 'conflict'; it takes source, set_name"),
-        ("timeout='600'", "timeout is '600'; it is a number of seconds, more than 0"),
-        ("timeout=0", "timeout is 0; it is a number of seconds, more than 0"),
-        ("replace='Job'", "replace is 'Job'; it is a list of kinds"),
+        ("timeout='600'", "of the set wrong, timeout is '600'; it is a number of seconds, more than 0"),
+        ("timeout=0", "of the set wrong, timeout is 0; it is a number of seconds, more than 0"),
+        ("wait='no'", "of the set wrong, wait is 'no'; it is True or False"),
+        ("replace='Job'", "of the set wrong, replace is 'Job'; it is a list of kinds"),
         ("replace=['Deployment']", "replace has 'Deployment', which is never deleted to be changed"),
         ("prune='all'", "prune is 'all'; it is one of: off, objects, everything"),
+        (
+            "source=secret",
+            'source is a dict; it is a Path, as in source=Path("folder"), or a list of objects',
+        ),
+        ("source=[secret, None]", "source is a list of NoneType, dict; it is"),
+        ("source=[]", "there is no object in the source"),
+        ("source=[{'kind': 'Secret'}]", "object 1 holds an object without apiVersion"),
+        ("source=Path('bad.yaml')", "bad.yaml, line 2"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused_before_anything_else(
+def test_what_cannot_be_applied_is_refused_before_an_earlier_set_is_written(
     here: Scratch, arguments: str, told: str
 ) -> None:
-    """One line says what is wrong, and what would be right."""
+    """One line says what is wrong, and what would be right; what may be secret is not quoted."""
+    given = arguments if "source=" in arguments else f"source=[secret], {arguments}"
+    here.write("bad.yaml", "a: 1\n  b: 2\n")
     here.write(
         "apply.py",
-        "from tideflow.operations import kubernetes\n"
-        f"kubernetes.apply(name='Apply', source=[], set_name='wrong', {arguments})\n",
+        f"""
+from pathlib import Path
+
+from tideflow.operations import kubernetes
+
+named = {{"name": "first", "namespace": "default"}}
+secret = {{"apiVersion": "v1", "kind": "Secret", "metadata": named, "stringData": {{"key": "{SECRET}"}}}}
+first = {{"apiVersion": "v1", "kind": "ConfigMap", "metadata": named}}
+kubernetes.apply(name="First", source=[first], set_name="first")
+kubernetes.apply(name="Second", set_name="wrong", {given})
+""",
+    )
+    mark = len(here.requests())
+    refused = here.pyinfra("-y", "apply.py")
+    assert refused.returncode == 1
+    assert told in refused.stderr
+    assert SECRET not in refused.stderr
+    assert "defect" not in refused.stderr
+    assert here.writes(mark) == []
+
+
+def test_deploy_files_know_whether_the_run_is_dry(here: Scratch) -> None:
+    """They are loaded in greenlets, which have no context of the command's."""
+    here.write(
+        "dry.py",
+        "from pyinfra import host\n"
+        "from tideflow.operations.running import is_dry\n"
+        "host.log(f'dry is {is_dry()}')\n",
+    )
+    assert "dry is True" in here.pyinfra("--dry", "dry.py").stderr
+    assert "dry is False" in here.pyinfra("-y", "dry.py").stderr
+
+
+SETS = """
+from pyinfra import host
+from tideflow.operations import kubernetes
+
+
+def named(name):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "sets-x"}}
+
+
+space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sets-x"}}
+"""
+
+
+def test_two_operations_do_not_share_a_set(here: Scratch) -> None:
+    """Each would delete what the other has."""
+    here.write(
+        "apply.py",
+        SETS
+        + "kubernetes.apply(name='One', set_name='sets', source=[space])\n"
+        + "kubernetes.apply(name='Two', set_name='sets', source=[named('b')])\n",
+    )
+    refused = here.pyinfra("-y", "apply.py")
+    assert refused.returncode == 1
+    assert "two operations of this run apply different objects as the set sets; give each" in refused.stderr
+
+
+def test_two_sets_do_not_fight_over_an_object(here: Scratch) -> None:
+    """Where they differ about it, each run would change it twice."""
+    here.write(
+        "apply.py",
+        SETS
+        + "kubernetes.apply(name='One', set_name='sets-one', source=[space])\n"
+        + "labelled = {**space, 'metadata': {'name': 'sets-x', 'labels': {'a': 'b'}}}\n"
+        + "kubernetes.apply(name='Two', set_name='sets-two', source=[labelled, named('b')])\n",
     )
     refused = here.pyinfra("--dry", "apply.py")
     assert refused.returncode == 1
-    assert told in refused.stderr
-    assert "defect" not in refused.stderr
+    assert "Namespace sets-x is in the sets sets-one and sets-two, and differs" in refused.stderr
+
+
+def test_what_a_later_set_needs_is_not_deleted_and_not_announced_so(here: Scratch) -> None:
+    """An object that moves, and the Namespace that another set has objects in."""
+    first = "kubernetes.apply(name='One', set_name='sets-mva', source=[{}], prune='everything')\n"
+    second = "kubernetes.apply(name='Two', set_name='sets-mvb', source=[{}])\n"
+    other = "{**space, 'metadata': {'name': 'sets-y'}}"
+    here.write("apply.py", SETS + first.format(f"{other}, space, named('mv')"))
+    assert here.pyinfra("-y", "apply.py").returncode == 0
+
+    here.write("apply.py", SETS + first.format(other) + second.format("named('mv'), named('new')"))
+    planned = here.pyinfra("--dry", "apply.py")
+    assert planned.returncode == 0, planned.stderr
+    for expected in (
+        "would not delete ConfigMap sets-x/mv of sets-mva after all: the set sets-mvb has it now",
+        "would not delete Namespace sets-x of sets-mva after all: the set sets-mvb has objects in it",
+    ):
+        assert expected in planned.stderr
+    done = here.pyinfra("-y", "apply.py")
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        "leave what sets-mva no longer has, ConfigMap sets-x/mv: the set sets-mvb has it now",
+        "leave what sets-mva no longer has, Namespace sets-x: the set sets-mvb has objects in it",
+    ):
+        assert expected in done.stderr
+
+
+def test_what_comes_first_in_the_run_is_not_held_against_what_follows(here: Scratch) -> None:
+    """A pod's account, and a definition that is not awaited; but a version that it does not have is."""
+    pod = {"containers": [{"name": "main", "image": "example.org/main:1"}], "serviceAccountName": "podsa"}
+    named = {"name": "podsa", "namespace": "default"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named}
+    here.write(
+        "apply.py",
+        SETS
+        + f"pod = {{'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {named}, 'spec': {pod}}}\n"
+        + f"kubernetes.apply(name='One', set_name='sets-pod', source=[pod, {account}], wait=False)\n",
+    )
+    planned = here.pyinfra("--dry", "apply.py")
+    assert "would fail" not in planned.stderr
+    assert "would create Pod default/podsa (cannot be told now: ServiceAccount default/podsa is written" in (
+        planned.stderr
+    )
+    done = here.pyinfra("-y", "apply.py")
+    assert done.returncode == 0, done.stderr
+    assert "2 created, 0 changed, 0 unchanged, 0 pruned in" in done.stderr
+    assert ", not waited for" in done.stderr
+
+    definition = DEFINITION.replace("foreseen", "unawaited").replace("Shop", "Stall").replace("shop", "stall")
+    stall = SHOP.partition("---")[0].replace("foreseen", "unawaited").replace("Shop", "Stall")
+    here.write("definition.yaml", definition)
+    here.write("stall.yaml.j2", stall)
+    here.write(
+        "apply.py",
+        "from pathlib import Path\n"
+        "from tideflow.operations import kubernetes\n"
+        "stall = kubernetes.render('stall.yaml.j2', level='x')\n"
+        "kubernetes.apply(name='One', set_name='stalls', source=Path('definition.yaml'), wait=False)\n"
+        "kubernetes.apply(name='Two', set_name='stall', source=stall)\n",
+    )
+    done = here.pyinfra("-y", "apply.py")
+    assert done.returncode == 0, done.stderr
+
+    here.write("stall.yaml.j2", stall.replace("/v1", "/v2"))
+    planned = here.pyinfra("--dry", "apply.py")
+    assert "is of a type that nobody defines: unawaited.example.org/v2 Stall" in planned.stderr

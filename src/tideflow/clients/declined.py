@@ -31,6 +31,7 @@ _WHY = (
     (NameResolutionError, "its name cannot be resolved"),
     (NewConnectionError, "the connection was refused"),
     (ProtocolError, "the connection was cut"),
+    (requests.exceptions.ChunkedEncodingError, "the connection was cut"),
 )
 
 

@@ -324,6 +324,7 @@ class Kubernetes:
         return KubernetesError(
             f"the Kubernetes API server {self.host} cannot be reached for {method} {path}: {why}",
             reason="Unreachable",
+            hint="check that the cluster runs, and its address in the kubeconfig",
         )
 
 

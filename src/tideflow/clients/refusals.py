@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LONGEST_MESSAGE = 600  # characters; an API server can quote a whole schema back
 _UNAUTHORIZED = 401
+_FORBIDDEN = 403
 _SENDING = frozenset({"PATCH", "POST", "PUT"})
 _OF_SECRETS = re.compile(r"/api/v1/namespaces/[^/]+/secrets(/|$)")
 # Answers whose words are about who asks, when, and for what, and never about what an object holds.
@@ -27,6 +28,7 @@ _MISFIT = re.compile(
     r"failed to (?:create typed patch object|convert new object) \([^)]*\)[^:]*: (?P<why>.*)", re.DOTALL
 )
 _MISFIT_VALUE = re.compile(r", got &.*")  # how the server's program holds the value
+_TYPE_ONLY = re.compile(r"there is no such field|expected [a-z ()]+")
 _FIELD = re.compile(r"(?P<field>\.\S+): (?P<why>.*)")
 _WEBHOOK_AWAY = "Internal error occurred: failed calling webhook"
 
@@ -53,13 +55,17 @@ def refusal(response: urllib3.BaseHTTPResponse, method: str, path: str) -> Kuber
     if len(message) > _LONGEST_MESSAGE:
         # What is wrong stands at the end of it, after the value that is.
         message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
-    quotes = method in _SENDING and _OF_SECRETS.match(path)
-    if quotes and response.status not in _QUOTES_NOTHING and not message.startswith(_WEBHOOK_AWAY):
+    quotes = response.status not in _QUOTES_NOTHING and not message.startswith(_WEBHOOK_AWAY)
+    if reason == MISFIT and causes:
+        quotes = not all(_TYPE_ONLY.fullmatch(cause.message) for cause in causes)
+    if quotes and method in _SENDING and _OF_SECRETS.match(path):
         message = _without_values(reason, causes)
     after = response.headers.get("retry-after", "")
     hint = ""
     if response.status == _UNAUTHORIZED:
         hint = "the credentials in the kubeconfig are wrong or have expired"
+    if response.status == _FORBIDDEN:
+        hint = "the user of the kubeconfig lacks that right: docs/applying.md lists what is needed"
     return KubernetesError(
         f"{method} {path} was answered {response.status}: {message}",
         status=response.status,

@@ -57,20 +57,21 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
         ``scopes`` are those that the description of the API says the token needs for the call.
         """
         what = f"{method} /v2/{path.partition('?')[0]}"
+        cut = False
         try:
-            response = self._session.request(
-                method,
-                f"{self.end_point.rstrip('/')}/{path}",
-                json=body,
-                headers={"Authorization": f"Bearer {self.token}"},
-                auth=lambda request: request,  # else a .netrc would replace the token
-                timeout=self._timeout,
-                allow_redirects=False,
-            )
+            try:
+                response = self._send(method, path, body)
+            except requests.exceptions.ChunkedEncodingError:
+                # Cut in its midst: urllib3 has handed it over by then, and tries no more.
+                if method not in (PATIENCE.allowed_methods or ()):
+                    raise
+                cut = True
+                response = self._send(method, path, body)
         except (requests.RequestException, ValueError) as error:
             raise unanswered(error, what) from None
         status = response.status_code
-        if method == "DELETE" and status == HTTPStatus.NOT_FOUND and response.raw.retries.may_have_happened:
+        lost = cut or response.raw.retries.may_have_happened
+        if method == "DELETE" and status == HTTPStatus.NOT_FOUND and lost:
             return read(None)  # an earlier try has deleted it, and its answer was lost
         if status >= HTTPStatus.BAD_REQUEST:
             raise refusal(response, what, scopes)
@@ -78,3 +79,15 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
             return read(response.json() if response.content else None)
         except (AttributeError, LookupError, TypeError, ValueError):
             raise unreadable(status, what) from None
+
+    def _send(self, method: str, path: str, body: Any) -> Any:
+        """Return requests' response, which has what urllib3 knows of the tries before."""
+        return self._session.request(
+            method,
+            f"{self.end_point.rstrip('/')}/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {self.token}"},
+            auth=lambda request: request,  # else a .netrc would replace the token
+            timeout=self._timeout,
+            allow_redirects=False,
+        )

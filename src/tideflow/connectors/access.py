@@ -1,7 +1,7 @@
-"""The kubeconfig of a platform: written for Tideflow and for people's kubectl, renewed before it expires.
+"""Kubeconfigs of a platform: one for Tideflow itself, which expires soon, and one for people's kubectl.
 
-Beside the credentials it carries, as a kubeconfig extension, which cluster they are of, where that was, and
-until when they hold, so that a later run knows whether to ask for new ones.
+Beside the credentials each carries, as a kubeconfig extension, which cluster they are of, where that was, and
+from when until when they hold, so that a later run knows whether to ask for new ones.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tideflow.clients.provided import Cluster, Credentials
 
 _EXTENSION = "tideflow.dev/access"
-_SPARE = dt.timedelta(hours=1)
-"""A file with less time left is renewed: no step waits longer than half of it."""
+_SPARE = 6
+"""A file of which less than this part (a sixth) of its time is left is renewed."""
 
 
 def holds(path: Path, cluster: Cluster) -> bool:
@@ -32,9 +32,9 @@ def holds(path: Path, cluster: Cluster) -> bool:
     try:
         extensions = yaml.safe_load(path.read_text())["extensions"]
         access = next(entry["extension"] for entry in extensions if entry["name"] == _EXTENSION)
-        expires = dt.datetime.fromisoformat(access["expires_at"])
+        begins, expires = (dt.datetime.fromisoformat(access[when]) for when in ("issued_at", "expires_at"))
         same = access["cluster"] == cluster.id and access["endpoint"] == cluster.endpoint
-        return bool(same and expires - _SPARE > dt.datetime.now(dt.UTC))
+        return bool(same and expires - (expires - begins) / _SPARE > dt.datetime.now(dt.UTC))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration):
         return False
 
@@ -61,6 +61,7 @@ def write(path: Path, *, cluster: Cluster, credentials: Credentials) -> None:
                 "extension": {
                     "cluster": cluster.id,
                     "endpoint": cluster.endpoint,
+                    "issued_at": dt.datetime.now(dt.UTC).isoformat(),
                     "expires_at": credentials.expires_at.isoformat(),
                 },
             }

@@ -90,14 +90,18 @@ class DoksConnector(PlatformConnector):
                 f"the cluster {self.platform} was not made by Tideflow: it has no tag {TAG}",
                 hint="deploys/cluster.py says what differs from the settings, and how to take it over",
             )
-        renew = functools.partial(self._write_kubeconfig, self._client, cluster)
-        if not access.holds(self.kubeconfig, cluster):
+        own = self.folder / "access"
+        renew = functools.partial(self._write, own, self._client, cluster, self.settings.access_seconds)
+        if not access.holds(own, cluster):
             renew()
-        return self._client_of(self.kubeconfig, renew=renew)
+        if not access.holds(self.kubeconfig, cluster):
+            self._write(self.kubeconfig, self._client, cluster, self.settings.kubeconfig_seconds)
+        return self._client_of(own, renew=renew)
 
-    def _write_kubeconfig(self, client: DigitalOcean, cluster: Cluster) -> None:
-        credentials = client.credentials(cluster.id, expiry_seconds=self.settings.kubeconfig_seconds)
-        access.write(self.kubeconfig, cluster=cluster, credentials=credentials)
+    @staticmethod
+    def _write(path: Path, client: DigitalOcean, cluster: Cluster, seconds: int) -> None:
+        credentials = client.credentials(cluster.id, expiry_seconds=seconds)
+        access.write(path, cluster=cluster, credentials=credentials)
 
     @override
     def forget(self) -> None:

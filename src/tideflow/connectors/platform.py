@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import click
 import gevent
 from pyinfra import logger
 from pyinfra.api.exceptions import ConnectError, InventoryError, PyinfraError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.provided import Cluster
     from tideflow.engine.manifests import Manifest
+    from tideflow.engine.plan import Plan
 
 CLUSTER = "the cluster"
 """What ``deploys/cluster.py`` makes, as a promise to later steps."""
@@ -84,10 +86,14 @@ class PlatformConnector(LocalConnector):
 
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
+        # Asked here, since deploy files run in greenlets, which have no context of click's.
+        context = click.get_current_context(silent=True)
+        self.dry = context is not None and bool(context.params.get("dry"))
         self.platform: str = host.name.partition("/")[2]
         self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
         self.promised: set[str] = set()
         self.sets: dict[str, Callable[[], Sequence[Manifest]]] = {}
+        self.foretold: dict[str, Plan] = {}
         self.closing: list[str] = []
         self._settings: Settings | None = None
         self._kubernetes: Kubernetes | None = None

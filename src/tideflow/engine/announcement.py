@@ -61,8 +61,8 @@ def _object(word: str, verb: str, key: Key, difference: Difference | None, *, fu
         return
     if difference.replaced:
         line += f" by deleting it and making it anew: {difference.replaced}"
-    elif difference.unknown and verb == "change":
-        line += f" (cannot be compared now: {showing.printable(difference.unknown)})"
+    elif difference.unknown:
+        line += f" (cannot be told now: {showing.printable(difference.unknown)})"
     elif not full and verb == "change" and difference.changes:
         line += f": {showing.brief(difference.changes)}"
     yield Line(line)

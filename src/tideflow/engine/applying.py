@@ -25,12 +25,14 @@ from tideflow.engine.comparing import Difference
 from tideflow.engine.graph import StatedGate, World
 from tideflow.engine.lease import Lease
 from tideflow.engine.manifests import Key
+from tideflow.engine.others import Others
 from tideflow.engine.outcome import Options
 from tideflow.engine.ownership import field_manager, is_owner
 from tideflow.engine.plan import Plan
 from tideflow.engine.pruning import Pruning
 from tideflow.engine.records import ONCE, Record, Records
 from tideflow.engine.release import Release
+from tideflow.engine.webhooks import Webhook
 from tideflow.engine.writing import Writing
 from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
 from tideflow.errors import ApplyError
@@ -42,12 +44,15 @@ if TYPE_CHECKING:
     from tideflow.clients.resources import Resource, Resources
     from tideflow.engine.manifests import Manifest
 
-__all__ = ["Application", "Difference", "Options", "Plan", "StatedGate", "Summary"]
+__all__ = ["Application", "Difference", "Options", "Others", "Plan", "StatedGate", "Summary"]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did, in how many seconds, and what a person should know of it."""
+    """What a run did, in how many seconds, and what a person should know of it.
+
+    ``waited`` tells whether it did so until all was ready.
+    """
 
     created: int
     changed: int
@@ -55,12 +60,14 @@ class Summary:
     pruned: int
     elapsed: float
     notes: tuple[str, ...] = ()
+    waited: bool = True
 
     def __str__(self) -> str:
         """Return it as one line."""
         return (
             f"{self.created} created, {self.changed} changed, {self.unchanged} unchanged, "
-            f"{self.pruned} pruned in {self.elapsed:.0f} s; all are ready"
+            f"{self.pruned} pruned in {self.elapsed:.0f} s"
+            f"{'; all are ready' if self.waited else ', not waited for'}"
         )
 
 
@@ -81,6 +88,7 @@ class Application:
         self._given = tuple(manifests)
         self._manifests = list(manifests)
         self._gates = gates
+        self._others = Others()
         self._options = options
         self._snapshot = snapshot.Snapshot()
         self._recorded: dict[Key, Record] = {}
@@ -95,20 +103,22 @@ class Application:
         world = World({name: {} for name in namespaces}, (), {})
         graph.needs(self._manifests, world, self._gates)
 
-    def plan(self, *, earlier: Sequence[Manifest] = (), foreseen: bool = False) -> Plan:
+    def plan(self, others: Others = Others()) -> Plan:  # noqa: B008 - it cannot be changed
         """Return what a run would do; only reads.
 
-        ``earlier`` are objects that sets before this one will have made by then. With ``foreseen``, others
-        will have made more, nobody knows what: a namespace that is missing now is no error. Raises
+        What the ``others`` make is there by then. Raises
         ``GraphError`` and ``ManifestError`` for what cannot be applied, ``KubernetesError`` when the server
         cannot be asked.
         """
+        self._others = others
         if self._cluster is None:
-            placing.refuse_undefined(self._manifests, earlier)
+            placing.refuse_undefined(self._manifests, others.manifests)
             graph.needs(self._manifests, World(None, (), {}), self._gates)
             return Plan(created=tuple(manifest.key for manifest in self._manifests))
         resources = self._cluster.resources()
-        self._manifests = placing.placed(self._given, resources, earlier)
+        self._manifests = placing.placed(self._given, resources, others.manifests)
+        if self._options.conflicts == "own":
+            others.refuse_differing(self._set, self._manifests)
         wanted = {manifest.key for manifest in self._manifests}
         self._recorded = Records(self._cluster, self._set).read()
         removed = {key: record for key, record in self._recorded.items() if key not in wanted}
@@ -152,7 +162,7 @@ class Application:
             )
             found = dataclasses.replace(found, **vars(fates))
         if found.writes:
-            self._needs = self._graph(resources, earlier, foreseen=foreseen)
+            self._needs = self._graph(resources)
         return dataclasses.replace(found, waiting=found.waiting + unserved, scaled=frozenset(scaled))
 
     def differences(
@@ -175,9 +185,23 @@ class Application:
             if created:
                 asked += [manifest for manifest in new if self._has_place(self._cluster, manifest)]
             differences |= comparing.compared(
-                self._cluster, writing, asked, new=frozenset(found.created), progress=progress
+                self._cluster,
+                writing,
+                asked,
+                new=frozenset(found.created),
+                first={manifest.key: self._first(manifest.key, found) for manifest in asked},
+                progress=progress,
             )
         return differences
+
+    def _first(self, key: Key, found: Plan) -> str:
+        """Return what is to be written before an object that needs it, or may; nothing if there is none."""
+        writes = {*found.created, *found.changed}
+        for need in self._needs.get(key, ()):
+            if not isinstance(need, Webhook) and need.key in writes:
+                return f"{need.key} is"
+        others = ", ".join(self._others.writing)
+        return f"what {others} has to write is" if others else ""
 
     def _has_place(self, cluster: Kubernetes, manifest: Manifest) -> bool:
         """Tell whether an object could be made now: its type is served, and its namespace there to stay."""
@@ -211,7 +235,7 @@ class Application:
             cluster = Guarded(self._cluster, lease.check)
             remembered = Records(cluster, self._set)
             if remembered.read() != self._recorded or lease.waited:
-                found = self.plan()
+                found = self.plan(self._others)
             before(found)
 
             def told(text: str) -> None:
@@ -276,6 +300,7 @@ class Application:
             unchanged=len(found.unchanged) + len(found.kept),
             elapsed=time.monotonic() - started,
             notes=(*outcome.notes, *deleted.done(found)),
+            waited=self._options.wait,
         )
 
     def _uid(self, key: Key) -> str | None:
@@ -308,9 +333,7 @@ class Application:
             if resource is not None:
                 yield resource
 
-    def _graph(
-        self, resources: Resources, earlier: Sequence[Manifest], *, foreseen: bool
-    ) -> dict[Key, frozenset[graph.Need]]:
+    def _graph(self, resources: Resources) -> dict[Key, frozenset[graph.Need]]:
         """Return the graph; live webhooks are read only for it, so a run without writes does not."""
         live: list[dict[str, Any]] = []
         for kind in webhooks.CONFIGURATIONS:
@@ -321,12 +344,16 @@ class Application:
             for page in self._cluster.pages(resource.collection()) if resource and self._cluster else ():
                 live.extend({**body, "kind": kind} for body in page["items"] or ())
         there = self._snapshot.of_type(*snapshot.NAMESPACE)
-        to_come = [found.body for found in earlier if (found.key.group, found.key.kind) == snapshot.NAMESPACE]
+        to_come = [
+            found.body
+            for found in self._others.manifests
+            if (found.key.group, found.key.kind) == snapshot.NAMESPACE
+        ]
         namespaces = {
             found["metadata"]["name"]: found["metadata"].get("labels") or {} for found in [*to_come, *there]
         }
         world = World(
-            namespaces=None if foreseen else namespaces,
+            namespaces=None if self._others.more else namespaces,
             configurations=live,
             plurals={(found.group, found.kind): (found.plural, found.namespaced) for found in resources},
         )

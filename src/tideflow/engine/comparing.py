@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine import diff, faults
@@ -51,19 +52,24 @@ def compared(
     manifests: Sequence[Manifest],
     *,
     new: Collection[Key] = (),
+    first: Mapping[Key, str] = MappingProxyType({}),
     progress: Callable[[str], None],
 ) -> dict[Key, Difference]:
     """Return what writing each of these would change, without changing anything.
 
-    All are live but those that are ``new``, and these could be made now. ``progress`` is told, in one line,
-    how far it is. Raises ``KubernetesError`` if the server cannot be asked at all.
+    All are live but those that are ``new``, and these could be made now. ``first`` says for an object what is
+    to be written before it, such as ``Role a/b is``: a refusal of today then tells nothing. ``progress`` is
+    told, in one line, how far it is. Raises ``KubernetesError`` if the server cannot be asked at all.
     """
     found: dict[Key, Difference] = {}
     if manifests:
         progress(f"asking the server about {len(manifests)} objects")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         differences = pool.map(
-            lambda manifest: _compared(cluster, writing, manifest, new=manifest.key in new), manifests
+            lambda manifest: _compared(
+                cluster, writing, manifest, new=manifest.key in new, first=first.get(manifest.key, "")
+            ),
+            manifests,
         )
         for manifest, difference in zip(manifests, differences, strict=True):
             found[manifest.key] = difference
@@ -71,7 +77,9 @@ def compared(
     return found
 
 
-def _compared(cluster: Kubernetes, writing: Writing, manifest: Manifest, *, new: bool) -> Difference:
+def _compared(
+    cluster: Kubernetes, writing: Writing, manifest: Manifest, *, new: bool, first: str
+) -> Difference:
     key = manifest.key
     resource = cluster.resources().find(key.group, manifest.version, key.kind)
     if resource is None:
@@ -87,20 +95,23 @@ def _compared(cluster: Kubernetes, writing: Writing, manifest: Manifest, *, new:
             if _version(live) == _version(written.metadata):
                 break
     except KubernetesError as error:
-        return _not_written(error, manifest)
+        return _not_written(error, manifest, new=new, first=first)
     return Difference(diff.compare(live, written.metadata), written.notes)
 
 
-def _not_written(error: KubernetesError, manifest: Manifest) -> Difference:
+def _not_written(error: KubernetesError, manifest: Manifest, *, new: bool, first: str) -> Difference:
     """Return what is told of an object whose dry run failed; raises the error if it was never tried."""
     if error.status in {0, 401}:
         raise error
-    if error.reason == "NotFound":
-        return Difference(unknown="it was deleted just now")
     if error.reason == "Replaced":
         return Difference(replaced=error.message)
+    if error.reason == "NotFound" and not new:
+        return Difference(unknown="it was deleted just now")
     if faults.is_passing(error, faults.MOST_TRIES) or _NO_DRY_RUN in error.message:
-        return Difference(unknown=_reason(error))
+        # Of many new objects it would be the same: a webhook that nobody serves yet.
+        return Difference(diff.additions(manifest.body)) if new else Difference(unknown=_reason(error))
+    if first:
+        return Difference(unknown=f"{first} written first, and until then {_reason(error)}")
     return Difference(refused=f"{_reason(error)} ({manifest.origin})")
 
 

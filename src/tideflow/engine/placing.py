@@ -39,21 +39,26 @@ def refuse_undefined(manifests: Sequence[Manifest], earlier: Sequence[Manifest] 
     definitions = _definitions([*earlier, *manifests])
     aggregated = _aggregated([*earlier, *manifests])
     for manifest in manifests:
-        key = manifest.key
         if (
-            readiness.is_custom(key.group)
-            and (key.group, key.kind) not in definitions
+            readiness.is_custom(manifest.key.group)
+            and _type_of(manifest) not in definitions
             and manifest.api_service not in aggregated
         ):
             raise _undefined(manifest)
 
 
-def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str], bool]:
-    """Return, for each type that the set defines, whether it is namespaced."""
+def _type_of(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest.key.group, manifest.version, manifest.key.kind
+
+
+def _definitions(manifests: Sequence[Manifest]) -> dict[tuple[str, str, str], bool]:
+    """Return, for each type that is defined, by group, version and kind, whether it is namespaced."""
     return {
-        (spec["group"], spec["names"]["kind"]): spec.get("scope") == "Namespaced"
+        (spec["group"], version["name"], spec["names"]["kind"]): spec.get("scope") == "Namespaced"
         for manifest in manifests
         if manifest.key.kind == "CustomResourceDefinition" and (spec := manifest.body["spec"])
+        for version in spec["versions"]
+        if version.get("served")
     }
 
 
@@ -77,13 +82,13 @@ def _undefined(manifest: Manifest) -> ManifestError:
 def _placed(
     manifest: Manifest,
     resources: Resources,
-    definitions: Mapping[tuple[str, str], bool],
+    definitions: Mapping[tuple[str, str, str], bool],
     aggregated: Collection[Key],
 ) -> Manifest:
     """Return the manifest in the namespace it belongs to; raises ``ManifestError`` for an unknown type."""
     key = manifest.key
     resource = resources.find(key.group, manifest.version, key.kind)
-    namespaced = resource.namespaced if resource else definitions.get((key.group, key.kind))
+    namespaced = resource.namespaced if resource else definitions.get(_type_of(manifest))
     if namespaced is None and (manifest.api_service in aggregated or key.group in resources.away):
         return manifest  # whoever knows the type does not answer yet
     if namespaced is None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.clients.resources import Resources
     from tideflow.engine.plan import Plan
     from tideflow.engine.records import Record
 
@@ -84,13 +85,9 @@ def fates(
         for key in removed
         if key.group in resources.away and not resources.of_kind(key.group, key.kind)
     }
-    for key in wanted:
-        keep[Key(*_NAMESPACE, "", key.namespace)] = "the set has objects in it"
-        resource = resources.of_kind(key.group, key.kind)
-        if resource is not None:
-            name = f"{resource.plural}.{key.group}"
-            keep[Key(*_DEFINITION, "", name)] = "the set has objects of its type"
+    keep |= _needed(wanted, resources, "the set")
     for other, keys in elsewhere.items():
+        keep |= _needed(keys, resources, f"the set {other}")
         for key, record in removed.items():
             if key in live and not foreign(live[key], record, set_name) and is_among(key, keys):
                 keep[key] = f"the set {other} has it now"
@@ -108,6 +105,26 @@ def fates(
         wanted={live[key]["metadata"]["uid"] for key in wanted if key in live},
         owners=owners,
     )
+
+
+def _needed(keys: Collection[Key], resources: Resources, whose: str) -> dict[Key, str]:
+    """Return the Namespaces and definitions that objects cannot do without, and why they must not go."""
+    found = {}
+    for key in keys:
+        found[Key(*_NAMESPACE, "", key.namespace or "default")] = f"{whose} has objects in it"
+        if (resource := resources.of_kind(key.group, key.kind)) is not None:
+            name = f"{resource.plural}.{key.group}"
+            found[Key(*_DEFINITION, "", name)] = f"{whose} has objects of its type"
+    return found
+
+
+def spared(
+    doomed: Collection[Key], keys: Collection[Key], resources: Resources, whose: str
+) -> dict[Key, str]:
+    """Return which of the ``doomed`` stay after all, and why, since another set is to have these ``keys``."""
+    needed = _needed(keys, resources, whose)
+    moved = {key: f"{whose} has it now" for key in doomed if is_among(key, keys)}
+    return {key: why for key, why in needed.items() if key in doomed} | moved
 
 
 def is_among(key: Key, keys: Collection[Key]) -> bool:

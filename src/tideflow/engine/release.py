@@ -143,8 +143,12 @@ class Release:
             service = self._manifests[key].body["spec"].get("service")
             if not service or self.observed.status(key).ready:
                 continue
-            cause = self._unserved(Key("", "Service", service["namespace"], service["name"]))
-            if cause is not None:
+            place = Key("", "Service", service["namespace"], service["name"])
+            cause = self._unserved(place)
+            # What was there before this run may serve it still.
+            if cause is not None and not any(
+                key in self._snapshot.objects for key in pods.behind(place, self._manifests)
+            ):
                 self._unready.discard(key)
                 self._outcome.failed[key] = f"{cause}, which is to serve it, is not there"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tideflow.connectors.settings import TAG
+from tideflow.operations.words import counted, said
 
 if TYPE_CHECKING:
     from tideflow.clients.provided import Cluster, NodePool
@@ -62,7 +63,8 @@ class Wanted:
             "maintenance_window": self.maintenance_window,
         }
         fields = ", ".join(f"{name}: {said(value)}" for name, value in given.items() if value is not None)
-        return f"{self.count} nodes of {self.size} in {self.region}, Kubernetes {self.version} ({fields})"
+        nodes = f"{counted(self.count, 'node')} of {self.size}"
+        return f"{nodes} in {self.region}, Kubernetes {self.version} ({fields})"
 
     @property
     def own_tags(self) -> tuple[str, ...]:
@@ -195,13 +197,3 @@ def _scaling(bounds: tuple[int, int] | Literal[False]) -> dict[str, Any]:
 def _policy(window: str) -> dict[str, str]:
     day, _, start = window.partition(" ")
     return {"day": day, "start_time": start}
-
-
-def said(value: object) -> str:
-    """Return a setting's value as people read it."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, list | tuple):
-        between = " to " if all(isinstance(part, int) for part in value) and value else ", "
-        return between.join(map(str, value)) or "none"
-    return str(value) or "none"

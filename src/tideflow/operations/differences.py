@@ -8,6 +8,7 @@ from tideflow.connectors.settings import TAG
 from tideflow.errors import SettingError
 from tideflow.operations import versions
 from tideflow.operations.clusters import changes, pool_of
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def problems(found: Cluster, wanted: Wanted, *, adopt: bool) -> Iterator[Setting
     fewer = pool and _fewer(pool, wanted)
     if pool is not None and fewer:
         yield SettingError(
-            f"the pool {pool.name} of {the_cluster} has {pool.count} nodes, and {fewer}",
+            f"the pool {pool.name} of {the_cluster} has {counted(pool.count, 'node')}, and {fewer}",
             hint="nodes are not removed from here yet: set at least as many as there are, or remove nodes in "
             "DigitalOcean's control panel first",
         )

@@ -13,6 +13,7 @@ from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.kubernetes import Object
 from tideflow.operations import clusters, differences, mesh, provisioning, versions
 from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -59,9 +60,9 @@ def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[Functio
     if changed or not provisioning.is_settled(found):
         yield change(functools.partial(_change, target, api, wanted, timeout=timeout))
         return
-    mesh.check_now(target)
+    mesh.check(target)
     nodes = sum(pool.count for pool in found.node_pools)
-    host.noop(f"the cluster {found.name} runs Kubernetes {found.version} on {nodes} nodes")
+    host.noop(f"the cluster {found.name} runs Kubernetes {found.version} on {counted(nodes, 'node')}")
 
 
 def refuse_unusable(found: Cluster, wanted: Wanted, *, adopt: bool) -> None:
@@ -84,17 +85,23 @@ def _create(
     timeout: float,
 ) -> None:
     version = versions.newest((offer.slug for offer in api.options().versions), wanted.version)
+    if version is None:
+        raise SettingError(
+            f"DigitalOcean offers no kubernetes_version {wanted.version!r}",
+            hint="set it to a minor that it offers, such as '1.34'",
+        )
     api.create_cluster(
         name=wanted.name,
         region=wanted.region,
-        version=version or wanted.version,
+        version=version,
         size=wanted.size,
         count=wanted.count,
         fields=wanted.cluster_fields(),
         pool=wanted.pool_fields(),
     )
     provisioning.wait(target, live, timeout=timeout)
-    mesh.check(target, live, timeout=timeout)
+    target.host.log(f"made the cluster {wanted.name}: {wanted}")
+    mesh.check(target)
 
 
 def _change(
@@ -106,6 +113,7 @@ def _change(
     timeout: float,
 ) -> None:
     """Make a cluster that is there as it is wanted, once it runs; what differs may have changed by then."""
+    target.forget()  # an autoscaler may have made nodes since, which are not to be taken away
     found = target.cluster()
     if found is None or found.state != "running":
         provisioning.wait(target, live, timeout=timeout)
@@ -121,7 +129,7 @@ def _change(
     provisioning.wait(target, live, timeout=timeout)
     for words in changed.words:
         target.host.log(f"changed {words}")
-    mesh.check(target, live, timeout=timeout)
+    mesh.check(target)
 
 
 @operation

@@ -11,6 +11,7 @@ from tideflow.engine.manifests import load
 from tideflow.errors import SettingError
 from tideflow.operations import prices
 from tideflow.operations.demand import demand
+from tideflow.operations.words import counted
 from tideflow.rehearsal import nodes, system
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Fit:
     def problem(self, others: Sequence[str] = ()) -> SettingError:
         """Return the error that there is not enough room, with what would be."""
         return SettingError(
-            f"Kubeflow does not fit {self.number} nodes of {self.size}",
+            f"Kubeflow does not fit {counted(self.number, 'node')} of {self.size}",
             hint=f"set node_count and node_size to what would hold it: {self._enough(others)}. To have other "
             "nodes than there are takes a new cluster",
         )
@@ -71,8 +72,9 @@ class Fit:
         """Yield what is asked, what is offered, and what would fit, for people; ``others`` fit as well."""
         empty = self.packing.empty
         offered = Room(empty.cpu * self.number, empty.memory * self.number)
-        yield f"    asked    {self.asked.pods} pods: {self.asked}, with {self.sidecars} sidecars"
-        yield f"    offered  {self.number} nodes of {self.size}: {offered}, {empty} on each"
+        sidecars = counted(self.sidecars, "sidecar")
+        yield f"    asked    {counted(self.asked.pods, 'pod')}: {self.asked}, with {sidecars}"
+        yield f"    offered  {counted(self.number, 'node')} of {self.size}: {offered}, {empty} on each"
         for name, room in list(self.packing.misfits.items())[:_MISFITS]:
             yield f"             too small for {name}, which asks for {room}"
         yield f"    fits     {self._enough(others)}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
-from collections.abc import Mapping, Sequence
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
 
@@ -15,12 +14,11 @@ from tideflow.connectors.interrupts import Interrupt
 from tideflow.connectors.platform import CLUSTER
 from tideflow.connectors.progress import LiveLine
 from tideflow.engine import announcement, templates
-from tideflow.engine.applying import Application, Options
-from tideflow.engine.lease import Busy
+from tideflow.engine.applying import Application, Options, Others
 from tideflow.engine.manifests import load
-from tideflow.engine.prune import Prune, told
-from tideflow.engine.writing import REPLACEABLE, Conflicts
-from tideflow.errors import SettingError
+from tideflow.engine.prune import spared, told
+from tideflow.errors import ManifestError, SettingError
+from tideflow.operations import arguments
 from tideflow.operations.running import (
     announce,
     change,
@@ -34,22 +32,43 @@ from tideflow.operations.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
     from pyinfra.api import FunctionCommand
 
     from tideflow.engine.applying import Plan, StatedGate
+    from tideflow.engine.lease import Busy
     from tideflow.engine.manifests import Key, Manifest
+    from tideflow.engine.prune import Prune
+    from tideflow.engine.writing import Conflicts
 
-_SET_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")  # part of names, and of a label's value
 _COLOURS = {"+": "green", "-": "red"}
 
 
 def _loaded(source: Path | Sequence[Mapping[str, Any]]) -> list[Manifest]:
-    return load(source, cache=platform().folder / "cache")
+    found = load(source, cache=platform().folder / "cache")
+    if not found:
+        where = f"in {source}" if isinstance(source, Path) else "in the source"
+        raise ManifestError(
+            f"there is no object {where}",
+            hint="all that the set ever had would be pruned: leave one",
+        )
+    return found
 
 
-@of_set(lambda *, set_name, source, **_: (set_name, functools.partial(_loaded, source)))
+def _described(
+    *, set_name: str, source: Path | Sequence[Mapping[str, Any]], **others: Any
+) -> tuple[str, Callable[[], Sequence[Manifest]]]:
+    """Return what ``of_set`` wants; raises ``TideflowError`` before anything of the run is written."""
+    arguments.check(set_name=set_name, source=source, **others)
+    objects = functools.partial(_loaded, source)
+    # What an earlier operation is to write into a file may not be there yet.
+    if platform().sets and not (isinstance(source, Path) and not source.exists()):
+        objects()
+    return set_name, objects
+
+
+@of_set(_described)
 @operation
 def apply(
     *,
@@ -81,50 +100,10 @@ def apply(
     One run at a time writes to a set. While another one does, this one waits, for up to ``timeout`` seconds;
     with ``busy="fail"`` it ends instead.
     """
-    _check_kinds(set_name, source, timeout, replace)
-    _check_choices(conflicts=(conflicts, Conflicts), prune=(prune, Prune), busy=(busy, Busy))
     options = Options(
         timeout=timeout, wait=wait, conflicts=conflicts, replace=replace, prune=prune, busy=busy
     )
     yield from application(_loaded(source), set_name=set_name, options=options)
-
-
-def _check_kinds(set_name: object, source: object, timeout: object, replace: object) -> None:
-    """Raise ``SettingError`` for arguments that ``apply`` cannot work with."""
-    if not isinstance(set_name, str) or not _SET_NAME.fullmatch(set_name):
-        raise SettingError(
-            f"the set_name {set_name!r} cannot be part of a Kubernetes name",
-            hint="use lower-case letters, digits and '-', 50 at most",
-        )
-    if not isinstance(source, Path) and not _is_list_of(Mapping, source):
-        raise SettingError(
-            f"source is {source!r}", hint='it is a Path, as in source=Path("folder"), or a list of objects'
-        )
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise SettingError(f"timeout is {timeout!r}", hint="it is a number of seconds, more than 0")
-    if not _is_list_of(str, replace):
-        raise SettingError(f"replace is {replace!r}", hint='it is a list of kinds, such as ["Job"]')
-    for kind in cast("Sequence[str]", replace):
-        if kind not in REPLACEABLE:
-            raise SettingError(
-                f"replace has {kind!r}, which is never deleted to be changed",
-                hint="it may have: " + ", ".join(REPLACEABLE),
-            )
-
-
-def _is_list_of(wanted: type, value: object) -> bool:
-    return (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
-        and all(isinstance(item, wanted) for item in value)
-    )
-
-
-def _check_choices(**chosen: tuple[object, object]) -> None:
-    """Raise ``SettingError`` for a value that is none of its choices."""
-    for name, (value, choices) in chosen.items():
-        if value not in get_args(choices):
-            raise SettingError(f"{name} is {value!r}", hint="it is one of: " + ", ".join(get_args(choices)))
 
 
 def application(
@@ -155,16 +134,11 @@ def application(
             options, stopped=interrupt.reason, elsewhere=functools.partial(_elsewhere, set_name)
         ),
     )
-    if executing():
-        plan = applying.plan()
-    else:
-        earlier = [found for other, found in platform().sets.items() if other != set_name]
-        plan = applying.plan(
-            earlier=[manifest for objects in earlier for manifest in objects()],
-            foreseen=bool(platform().promised),
-        )
+    plan = applying.plan(_others(set_name))
     for line in told(plan, set_name):
         host.log(line if executing() else f"would {line}")
+    if not executing():
+        _foretell(plan, set_name)
     if plan.writes:
         _announce(applying, plan)
 
@@ -176,7 +150,7 @@ def application(
             host.log(str(summary))
 
         yield change(run)
-    elif plan.waiting and not executing():
+    elif plan.waiting and options.wait and not executing():
         announce(f"wait for {len(plan.waiting)} objects that are not ready, without writing anything")
     elif plan.waiting and options.wait:
         # Waiting changes nothing, so nothing is yielded: pyinfra would count it as a change.
@@ -188,6 +162,29 @@ def application(
             live.close()
     else:
         host.noop(f"all {len(plan.unchanged) + len(plan.kept)} objects of {set_name} are as they should be")
+
+
+def _others(set_name: str) -> Others:
+    """Return the sets before this one in the same run."""
+    before = itertools.takewhile(lambda found: found[0] != set_name, platform().sets.items())
+    return Others(
+        sets={other: objects() for other, objects in before},
+        writing=() if executing() else tuple(platform().foretold),
+        more=bool(platform().promised) and not executing(),
+    )
+
+
+def _foretell(plan: Plan, set_name: str) -> None:
+    """Remember what a set would write and delete, and say what earlier ones will not delete after all."""
+    target = platform()
+    cluster = target.kubernetes()
+    keys = [*plan.created, *plan.changed, *plan.unchanged, *plan.kept]
+    for other, before in target.foretold.items():
+        stays = spared(before.pruned, keys, cluster.resources(), f"the set {set_name}") if cluster else {}
+        for key, why in stays.items():
+            host.log(f"would not delete {key} of {other} after all: {why}")
+    if plan.writes:
+        target.foretold[set_name] = plan
 
 
 def _elsewhere(set_name: str) -> dict[str, Collection[Key]]:
@@ -215,9 +212,9 @@ def _announce(applying: Application, plan: Plan) -> None:
 
 
 @refusing
-def render(template: Path, **values: object) -> Sequence[Mapping[str, Any]]:
+def render(template: Path | str, **values: object) -> Sequence[Mapping[str, Any]]:
     """Return the objects of a Jinja2 template of YAML, for a deploy file to apply.
 
-    The run ends with one line if a value that the template wants is not given, or no objects come out.
+    The run ends with one line if a value that the template wants is not given.
     """
-    return templates.render(template, values)
+    return templates.render(Path(template), values)

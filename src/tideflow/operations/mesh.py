@@ -5,53 +5,36 @@ A cluster that does not have it would run the whole base, and none of its traffi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tideflow.clients.waiting import wait_for
 from tideflow.errors import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.platform import PlatformConnector
 
 _NAMESPACE = "kube-system"
 _CONFIG = "cilium-config"  # what Cilium's agents start with
 _PATH = f"/api/v1/namespaces/{_NAMESPACE}/configmaps"
-_ONLY = {"fieldSelector": f"metadata.name={_CONFIG}"}
 
 
-def check(target: PlatformConnector, live: Callable[[str], None], *, timeout: float) -> None:
-    """Raise ``ApplyError`` unless the CNI plugin is as the mesh needs it.
+def check(target: PlatformConnector) -> None:
+    """Raise ``ApplyError`` unless the CNI plugin of the platform's cluster is as the mesh needs it.
 
-    A new cluster may have no configuration for a moment, which is waited for; ``timeout`` is in seconds.
+    A cluster whose nodes run has its configuration; if it is not where it used to be, the run only says so.
     """
     cluster = target.kubernetes()
     if cluster is None:
         raise ApplyError(f"the cluster {target.platform} is gone", hint="run this step again")
-    config = _live(cluster)
-    if config is None:
-        what = f"the configuration of the CNI plugin, ConfigMap {_NAMESPACE}/{_CONFIG}"
-        config = wait_for(cluster, _PATH, _settings, what=what, timeout=timeout, progress=live)
-    refuse(config)
-
-
-def check_now(target: PlatformConnector) -> None:
-    """Do the same for a cluster that has been there for some time, without waiting."""
-    cluster = target.kubernetes()
-    config = _live(cluster) if cluster is not None else None
-    if config is not None:
-        refuse(config)
-
-
-def _live(cluster: Kubernetes) -> Mapping[str, str] | None:
-    return next(map(_settings, cluster.get(_PATH, query=_ONLY)["items"]), None)
-
-
-def _settings(found: Any) -> Mapping[str, str] | None:
-    """Return Cilium's settings, of the ConfigMap that has them."""
-    return found.get("data") or {} if found["metadata"]["name"] == _CONFIG else None
+    found = cluster.get(_PATH, query={"fieldSelector": f"metadata.name={_CONFIG}"})["items"]
+    if found:
+        refuse(found[0].get("data") or {})
+    else:
+        target.host.log_styled(
+            f"not checked: whether Kubeflow's mesh will work (there is no ConfigMap {_NAMESPACE}/{_CONFIG})",
+            fg="yellow",
+        )
 
 
 def refuse(config: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tideflow.errors import SettingError
 from tideflow.operations import prices, versions
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,8 +72,8 @@ class Offers:
         limit = self.account.droplet_limit if self.account else 0
         if limit and nodes > 0 and self.droplets + nodes > limit:
             yield SettingError(
-                f"the account may have {limit} droplets and has {self.droplets}: {nodes} more nodes are "
-                "too many",
+                f"the account may have {counted(limit, 'droplet')} and has {self.droplets}: "
+                f"{nodes} more for nodes are too many",
                 hint="ask DigitalOcean for a higher limit in the control panel, or delete droplets",
             )
 

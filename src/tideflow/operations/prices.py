@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tideflow.clients.provided import Size
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,14 +63,14 @@ class Bill:
             yield f"what it costs is not known: the prices of {AS_OF} have no {self.size}"
             return
         parts = [
-            (self.nodes * node, f"{self.nodes} nodes of {self.size}, ${node:g} each"),
+            (self.nodes * node, f"{counted(self.nodes, 'node')} of {self.size}, ${node:g} each"),
             (LOAD_BALANCER, "a load balancer"),
         ]
         if self.volumes:
             parts.append(
                 (
                     self.volumes_gib * VOLUME_GIB,
-                    f"volumes: {self.volumes}, of {self.volumes_gib:g} GiB in all",
+                    f"{counted(self.volumes, 'volume')}, {self.volumes_gib:g} GiB in all",
                 )
             )
         if self.high_availability:

@@ -14,7 +14,6 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-import click
 from pyinfra import host, logger
 from pyinfra.api import FunctionCommand
 from pyinfra.api.exceptions import PyinfraError
@@ -91,9 +90,7 @@ def of_set(
     def known(operation: Call) -> Call:
         @functools.wraps(operation)
         def called(*args: Any, **kwargs: Any) -> Any:
-            refusing(_refuse_unknown)(operation, kwargs)
-            set_name, objects = described(**kwargs)
-            refusing(platform)().sets[set_name] = objects
+            refusing(_join)(operation, described, kwargs)
             return operation(*args, **kwargs)
 
         return cast("Call", called)
@@ -101,15 +98,36 @@ def of_set(
     return known
 
 
-def _refuse_unknown(operation: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
-    """Raise ``SettingError`` for arguments that an operation does not take, or lacks."""
+def _join(
+    operation: Callable[..., Any],
+    described: Callable[..., tuple[str, Callable[[], Sequence[Manifest]]]],
+    kwargs: Mapping[str, Any],
+) -> None:
+    """Have the set known; raises ``SettingError`` for arguments that do not fit, and for a second set."""
+    set_name, objects = described(**_bound(operation, kwargs))
+    sets = platform().sets
+    if set_name in sets and {found.key for found in sets[set_name]()} != {found.key for found in objects()}:
+        raise SettingError(
+            f"two operations of this run apply different objects as the set {set_name}",
+            hint="give each a set_name of its own: what one has, the other would take for removed",
+        )
+    sets[set_name] = objects
+
+
+def _bound(operation: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an operation's arguments with its defaults, without pyinfra's own.
+
+    Raises ``SettingError`` for some that it does not take, or lacks.
+    """
     signature = inspect.signature(operation)
     own = {name: value for name, value in kwargs.items() if name != "name" and not name.startswith("_")}
     try:
-        signature.bind(**own)
+        bound = signature.bind(**own)
     except TypeError as error:
         takes = ", ".join(signature.parameters)
         raise SettingError(f"{operation.__name__}: {error}", hint=f"it takes {takes}") from None
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def change(work: Callable[[LiveLine], object]) -> FunctionCommand:
@@ -162,8 +180,7 @@ def _report(host: Host, error: TideflowError) -> None:
 
 def is_dry() -> bool:
     """Tell whether the run only says what it would do."""
-    context = click.get_current_context(silent=True)
-    return context is not None and bool(context.params.get("dry"))
+    return platform().dry
 
 
 def executing() -> bool:

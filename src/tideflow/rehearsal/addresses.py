@@ -18,20 +18,28 @@ _LONGEST_NAME = "/localhost:2380"  # of the sockets that come into the folder
 
 
 def port_is_free(port: int, *, patience: float = 0.0) -> bool:
-    """Return whether a server can listen on this port of loopback, or could within ``patience`` seconds."""
+    """Return whether a server can listen on this port of loopback, or could within ``patience`` seconds.
+
+    Over UDP too, over which a twin answers for its domains.
+    """
     deadline = time.monotonic() + patience
-    while True:
-        with socket.socket() as candidate:
+    while not (_can_be_had(port, socket.SOCK_STREAM) and _can_be_had(port, socket.SOCK_DGRAM)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_INTERVAL)
+    return True
+
+
+def _can_be_had(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(type=kind) as candidate:
+        if kind == socket.SOCK_STREAM:
             # As Go's listeners do: connections that have ended do not count.
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                if time.monotonic() > deadline:
-                    return False
-            else:
-                return True
-        time.sleep(_INTERVAL)
+        try:
+            candidate.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port() -> int:

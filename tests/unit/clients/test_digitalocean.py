@@ -361,6 +361,20 @@ def test_what_was_never_there_is_not_deleted(server: Server, api: DigitalOcean, 
         api.delete_cluster("c-1")
 
 
+def test_an_answer_that_is_cut_in_its_midst_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
+    """By then it counts as received; a deletion that was answered so has happened."""
+    server.then(200, ACCOUNT, content_length="5000")
+    server.then(200, ACCOUNT)
+    assert api.account().droplet_limit == 25
+    server.then(200, {}, content_length="5000")
+    server.then(404, {"id": "not_found", "message": "not found"})
+    api.delete_cluster("c-1")
+    server.then(200, ACCOUNT, content_length="5000")
+    server.then(200, ACCOUNT, content_length="5000")
+    with pytest.raises(DigitalOceanError, match="the connection was cut"):
+        api.account()
+
+
 def test_a_change_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
     """It says what is to be, so that twice is no more than once."""
     server.then(CUT)

@@ -265,6 +265,26 @@ def test_what_a_type_does_not_know_is_told_by_field(
     assert caught.value.reason == MISFIT
 
 
+def test_what_the_type_of_a_secret_does_not_know_is_told_without_values(
+    server: Server, cluster: Kubernetes
+) -> None:
+    """Words about types hold no data; whatever else the server says of a Secret may."""
+    path = "/api/v1/namespaces/x/secrets/s"
+    told = (
+        "failed to create typed patch object (x/s; /v1, Kind=Secret): errors:\n  .data.k: expected string, "
+    )
+    for last, expected in (
+        (".datta: field not declared in schema", ".data.k: expected string; .datta: there is no such field"),
+        ('.list: duplicate entries for key [name="canary"]', "Misfit, because of .data.k, .list"),
+    ):
+        message = f"{told}got &value.valueUnstructured{{Value:canary}}\n  {last}"
+        server.answer(f"{path}?fieldManager=m&force=true", {"message": message}, status=500)
+        with pytest.raises(KubernetesError) as caught:
+            cluster.apply(path, {}, field_manager="m")
+        assert expected in str(caught.value)
+        assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"[]", b"", b"\xff" * 5000])
 def test_a_refusal_that_is_no_status_is_still_one_line(
     server: Server, cluster: Kubernetes, body: bytes
@@ -299,8 +319,8 @@ def test_a_server_that_is_away(
     away = Kubernetes.from_kubeconfig(kubeconfig(tmp_path, url))
     with pytest.raises(KubernetesError) as caught:
         away.request(method, "/version", body={} if method == "PATCH" else None)
-    assert (
-        str(caught.value) == f"the Kubernetes API server {url} cannot be reached for {method} /version: {why}"
+    assert caught.value.message == (
+        f"the Kubernetes API server {url} cannot be reached for {method} /version: {why}"
     )
     assert caught.value.status == 0
     assert TOKEN not in str(caught.value)

@@ -50,9 +50,20 @@ def test_it_does_not_hold_for_another_cluster_nor_for_long(tmp_path: Path) -> No
     """
     path = tmp_path / "kubeconfig"
     assert not access.holds(path, CLUSTER)
-    access.write(path, cluster=CLUSTER, credentials=credentials(hours=0.5))
-    assert not access.holds(path, CLUSTER)
     access.write(path, cluster=CLUSTER, credentials=credentials(hours=12))
+    for left, holds in ((3, True), (1, False), (-1, False)):
+        written = path.read_text()
+        expires = dt.datetime.now(dt.UTC) + dt.timedelta(hours=left)
+        issued = expires - dt.timedelta(hours=12)
+        kubeconfig = yaml.safe_load(written)
+        kubeconfig["extensions"][0]["extension"] |= {
+            "issued_at": issued.isoformat(),
+            "expires_at": expires.isoformat(),
+        }
+        path.write_text(yaml.safe_dump(kubeconfig))
+        assert access.holds(path, CLUSTER) is holds
+    access.write(path, cluster=CLUSTER, credentials=credentials(hours=0.1))
+    assert access.holds(path, CLUSTER)
     assert not access.holds(path, replace(CLUSTER, id="two"))
     assert not access.holds(path, replace(CLUSTER, endpoint="https://127.0.0.1:6444"))
 

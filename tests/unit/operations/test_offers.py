@@ -65,7 +65,7 @@ def test_what_is_offered_is_no_problem() -> None:
         ),
         ({"version": "1.35.0-do.0"}, "does not run on Kubernetes 1.35.0-do.0"),
         ({"version": "latest"}, "kubernetes_version is latest, which turns into another version"),
-        ({"count": 6}, "the account may have 25 droplets and has 20: 6 more nodes are too many"),
+        ({"count": 6}, "the account may have 25 droplets and has 20: 6 more for nodes are too many"),
     ],
 )
 def test_what_is_not_is_a_problem_with_what_is(wanted: dict[str, Any], expected: str) -> None:

@@ -21,6 +21,13 @@ def test_a_free_port_can_be_listened_on_and_then_is_not_free() -> None:
     assert port_is_free(port)
 
 
+def test_a_port_is_not_free_that_somebody_has_over_udp() -> None:
+    """For a twin answers over both."""
+    with socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        assert not port_is_free(other.getsockname()[1])
+
+
 def test_each_cluster_has_a_socket_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same folder leads to the same one, by whatever path."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/tmp")  # noqa: S108 - any folder that is there

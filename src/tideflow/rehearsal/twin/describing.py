@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from tideflow.rehearsal.components import POD_SUBNET, SERVICE_SUBNET
 from tideflow.rehearsal.twin import catalogue
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tideflow.rehearsal.twin.cluster import Cluster, Node, Pool
-    from tideflow.rehearsal.twin.reading import Page
+    from tideflow.rehearsal.twin.queries import Page
 
 
 PROJECT = "00000000-0000-4000-8000-000000000002"
@@ -138,7 +139,7 @@ def page(found: Sequence[Any], name: str, url: str, asked: Page) -> dict[str, An
     last = max(1, -(-len(found) // size))
 
     def link(to: int) -> str:
-        return f"{url}?page={to}&per_page={size}"
+        return f"{url}?{urlencode(asked.model_dump(exclude_none=True) | {'page': to})}"
 
     pages: dict[str, str] = {}
     if number > 1:

@@ -28,8 +28,9 @@ class _Exact(reading.Body):
 class Rule(_Exact):
     """What happens to the next requests of a method to a path.
 
-    The request is held up for ``delay`` seconds. Then it is answered, or else, with a ``status`` or with the
-    connection ``cut``, it is not; and whether it was ``carried_out`` all the same, nobody is told.
+    The request is held up for ``delay`` seconds. Then it is carried out and answered, or else, with a
+    ``status`` or with the connection ``cut``, it is neither. If it is to be ``carried_out`` all the same,
+    that comes first, before any delay.
     """
 
     method: Glob = "*"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tideflow.rehearsal.twin import reading
+from tideflow.rehearsal.twin import queries, reading
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"({_LABEL}\.)+{_LABEL}")
@@ -76,7 +76,7 @@ class Record(RecordChange):
     data: Annotated[str, Field(min_length=1)]
 
 
-class Records(reading.Page):
+class Records(queries.Page):
     """Which records, if not all; the name is a whole one."""
 
     type: Type | Literal["SOA"] | None = None

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _MOST_NODES = 512
-_LONGEST = 10 * 365 * 24 * 3600  # seconds, ten years: dates have an end
 
 # What nodes may have; see https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
@@ -206,45 +205,6 @@ class TokenReview(Body):
     """What an API server asks, in Kubernetes' own shape."""
 
     spec: TokenReviewSpec
-
-
-class Page(BaseModel):
-    """Which part of a list."""
-
-    page: Annotated[int, Field(ge=1)] = 1
-    per_page: Annotated[int, Field(ge=1, le=200)] = 20
-
-
-class Volumes(Page):
-    """Which volumes, if not all."""
-
-    name: str | None = None
-    region: str | None = None
-
-
-class Droplets(Page):
-    """Which droplets, if not all."""
-
-    tag_name: str | None = None
-
-
-class NodeDeletion(BaseModel):
-    """Whether pods may stay until the end, and whether another node is to come."""
-
-    skip_drain: Annotated[int, Field(ge=0, le=1)] = 0
-    replace: Annotated[int, Field(ge=0, le=1)] = 0
-
-
-class Offers(BaseModel):
-    """Which 1-clicks are asked for; all of them without a type."""
-
-    type: Literal["droplet", "kubernetes"] | None = None
-
-
-class Access(BaseModel):
-    """For how long credentials are to hold, in seconds; 0 stands for a week."""
-
-    expiry_seconds: Annotated[int, Field(ge=0, le=_LONGEST)] = 0
 
 
 Form = TypeVar("Form", bound=BaseModel)

@@ -58,6 +58,9 @@ def test_records_are_found_by_type_and_whole_name(zone: Any) -> None:
     assert listed(zone, "?name=ml") == []
     assert zone.get(f"{RECORDS}?type=WKS").status_code == 422
     assert zone.get(f"{RECORDS}?per_page=2&page=2").json["meta"]["total"] == 8
+    first = zone.get(f"{RECORDS}?type=A&per_page=3").json
+    following = zone.get(first["links"]["pages"]["next"]).json["domain_records"]
+    assert [record["name"] for record in following] == ["@"]  # the link keeps to what was asked for
     assert zone.get(f"{DOMAINS}/example.org/records").status_code == 404
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from tests.unit.rehearsal.twin.calling import CLUSTERS, TOKEN, create, listening, served
+from tests.unit.rehearsal.twin.calling import BODY, CLUSTERS, TOKEN, create, listening, served
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,6 +114,24 @@ def test_an_answer_may_be_lost(state: State, tmp_path: Path, api: Any, *, carrie
             session.delete(f"{address}{CLUSTERS}/{made['id']}", timeout=60)
         found = session.get(address + CLUSTERS, timeout=60).json()
         assert found["meta"]["total"] == (0 if carried_out else 1)
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_a_deed_may_be_before_or_after_a_delay(
+    state: State, tmp_path: Path, api: Any, *, carried_out: bool
+) -> None:
+    """So that who gives up waiting may find it done, or see it done later."""
+    with listening(served(state, tmp_path)) as address, requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
+        rule = {"method": "POST", "path": CLUSTERS, "delay": 2, "carried_out": carried_out}
+        session.put(address + FAULTS, json={"rules": [rule]}, timeout=60)
+        with pytest.raises(requests.ReadTimeout):
+            session.post(address + CLUSTERS, json=BODY, timeout=0.5)
+        assert names(api) == (["ml"] if carried_out else [])
+        deadline = time.monotonic() + 60
+        while names(api) != ["ml"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_an_answer_may_be_late(api: Any) -> None:

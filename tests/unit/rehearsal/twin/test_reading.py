@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.rehearsal.twin.calling import CLUSTERS, client, create
+from tests.unit.rehearsal.twin.calling import CLUSTERS, client, create, lift_limits
 
 from tideflow.rehearsal.twin.resources import Volume
 from tideflow.rehearsal.twin.state import State
@@ -90,6 +90,7 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> tuple[State, Any, dict[str
     folder = tmp_path_factory.mktemp("twin")
     state = State(folder / "state.json")
     api = client(state, folder)
+    lift_limits(api)
     cluster = create(api).json["kubernetes_cluster"]
     volume = Volume(str(uuid.uuid4()), "pvc-1", cluster["id"], "nyc3", created_at=0.0, size=1)
     state.volumes[volume.id] = volume

@@ -191,6 +191,8 @@ def test_a_cluster_is_deleted_with_what_it_made(world: World, *, dangerous: bool
     world.objects.lists = {SERVICES: [service(), service()], VOLUMES: [volume("a"), volume("b")]}
     ids = [found["id"] for found in listed(world, "volumes")]
     snapshot = world.api.post(f"/v2/volumes/{ids[0]}/snapshots", json={"name": "before"}).json["snapshot"]
+    assert world.api.get("/v2/snapshots?resource_type=volume").json["snapshots"] == [snapshot]
+    assert world.api.get("/v2/snapshots?resource_type=droplet").json["snapshots"] == []
     made = world.api.get(together(cluster)).json
     assert {kind: len(things) for kind, things in made.items()} == {
         "load_balancers": 2,
@@ -216,6 +218,7 @@ def test_a_cluster_is_deleted_with_what_it_made(world: World, *, dangerous: bool
     assert len(left) == (0 if dangerous else 2)
     assert not {found["id"] for found in left} & {thing for things in named.values() for thing in things}
     assert world.api.get(f"/v2/volumes/snapshots/{snapshot['id']}").status_code == 404
+    assert world.api.get("/v2/snapshots").json["meta"]["total"] == 0
     assert world.cluster(other["id"])["status"]["state"] == "running"
 
 

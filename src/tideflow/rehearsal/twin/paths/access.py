@@ -10,7 +10,7 @@ import yaml
 from flask import Response, jsonify, request
 
 from tideflow.rehearsal.components import PLATFORM_GROUP
-from tideflow.rehearsal.twin import reading
+from tideflow.rehearsal.twin import queries, reading
 from tideflow.rehearsal.twin.answering import NotFoundError, body, cluster_of
 from tideflow.rehearsal.twin.paths import clusters
 
@@ -31,7 +31,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle, user: str) -> None:
     """Answer for all clusters; whoever shows one of their tokens is this user to them."""
 
     def mint(cluster_id: str) -> tuple[Cluster, str, float]:
-        seconds = reading.read(reading.Access, request.args.to_dict()).expiry_seconds or _WEEK
+        seconds = reading.read(queries.Access, request.args.to_dict()).expiry_seconds or _WEEK
         with state.lock:
             cluster = cluster_of(state, cluster_id)
             if not cluster.serves:

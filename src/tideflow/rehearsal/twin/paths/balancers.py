@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import jsonify, request
 
-from tideflow.rehearsal.twin import describing, reading
+from tideflow.rehearsal.twin import describing, queries, reading
 from tideflow.rehearsal.twin.answering import NotFoundError
 from tideflow.rehearsal.twin.gathering import gather
 
@@ -31,7 +31,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
 
     @app.get(PATH)
     def listed_balancers() -> Response:
-        asked = reading.read(reading.Page, request.args.to_dict())
+        asked = reading.read(queries.Page, request.args.to_dict())
         gather(state, lifecycle.client)
         with state.lock:
             found = list(map(_described, state.balancers.values()))

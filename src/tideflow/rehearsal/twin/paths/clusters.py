@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import jsonify, request
 
-from tideflow.rehearsal.twin import describing, reading
+from tideflow.rehearsal.twin import describing, queries, reading
 from tideflow.rehearsal.twin.answering import NotFoundError, body, cluster_of, refuse_beyond, refuse_taken
 from tideflow.rehearsal.twin.cluster import Cluster, Pool
 from tideflow.rehearsal.twin.gathering import gather
@@ -30,7 +30,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
 
     @app.get(PATH)
     def listed() -> Response:
-        asked = reading.read(reading.Page, request.args.to_dict())
+        asked = reading.read(queries.Page, request.args.to_dict())
         with state.lock:
             found = [describing.cluster(cluster) for cluster in state if shown(cluster)]
         return jsonify(describing.page(found, "kubernetes_clusters", request.base_url, asked))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import jsonify, request
 
-from tideflow.rehearsal.twin import describing, naming, reading
+from tideflow.rehearsal.twin import describing, naming, queries, reading
 from tideflow.rehearsal.twin.answering import NotFoundError, body
 from tideflow.rehearsal.twin.reading import InvalidError
 from tideflow.rehearsal.twin.zones import APEX, Domain, Record
@@ -28,7 +28,7 @@ def add(app: Flask, state: State) -> None:
 
     @app.get(PATH)
     def listed_domains() -> Response:
-        asked = reading.read(reading.Page, request.args.to_dict())
+        asked = reading.read(queries.Page, request.args.to_dict())
         with state.lock:
             found = list(map(_described, state.domains.values()))
         return jsonify(describing.page(found, "domains", request.base_url, asked))

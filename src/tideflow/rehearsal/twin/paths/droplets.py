@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import jsonify, request
 
-from tideflow.rehearsal.twin import catalogue, describing, reading
+from tideflow.rehearsal.twin import catalogue, describing, queries, reading
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -20,7 +20,7 @@ def add(app: Flask, state: State) -> None:
 
     @app.get("/v2/droplets")
     def listed_droplets() -> Response:
-        asked = reading.read(reading.Droplets, request.args.to_dict())
+        asked = reading.read(queries.Droplets, request.args.to_dict())
         with state.lock:
             every = [
                 _described(cluster, pool, node)

@@ -43,16 +43,19 @@ def add(app: Flask, switchboard: Switchboard) -> None:
         rule = switchboard.rule_for(request.method, request.path) if request.path.startswith(_API) else None
         if rule is None:
             return None
-        time.sleep(rule.delay)
         if rule.carried_out:
             g.rule = rule
             return None
+        time.sleep(rule.delay)
         return _failure(rule) if rule.fails else None
 
     @app.after_request
     def after(response: Response) -> Response:
         rule: Rule | None = g.get("rule")
-        return _failure(rule) if rule is not None and rule.fails else response
+        if rule is None:
+            return response
+        time.sleep(rule.delay)
+        return _failure(rule) if rule.fails else response
 
 
 def _failure(rule: Rule) -> Response:

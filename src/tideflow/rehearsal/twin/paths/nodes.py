@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import request
 
-from tideflow.rehearsal.twin import reading
+from tideflow.rehearsal.twin import queries, reading
 from tideflow.rehearsal.twin.answering import body, cluster_of, node_of, pool_of
 from tideflow.rehearsal.twin.paths import pools
 from tideflow.rehearsal.twin.reading import InvalidError
@@ -25,7 +25,7 @@ def add(app: Flask, state: State) -> None:
 
     @app.delete(f"{pools.ONE}/nodes/<node_id>")
     def deleted_node(cluster_id: str, pool_id: str, node_id: str) -> tuple[str, int]:
-        how = reading.read(reading.NodeDeletion, request.args.to_dict())
+        how = reading.read(queries.NodeDeletion, request.args.to_dict())
         return let_go(cluster_id, pool_id, [node_id], drain=not how.skip_drain, replace=bool(how.replace))
 
     @app.post(f"{pools.ONE}/recycle")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import jsonify, request
 
-from tideflow.rehearsal.twin import catalogue, describing, reading
+from tideflow.rehearsal.twin import catalogue, describing, queries, reading
 from tideflow.rehearsal.twin.answering import body, cluster_of
 from tideflow.rehearsal.twin.reading import InvalidError
 
@@ -33,7 +33,7 @@ def add(app: Flask, state: State, switchboard: Switchboard, account_name: str) -
 
     @app.get("/v2/1-clicks")
     def one_clicks() -> Response:
-        wanted = reading.read(reading.Offers, request.args.to_dict()).type
+        wanted = reading.read(queries.Offers, request.args.to_dict()).type
         slugs = [] if wanted == "droplet" else offered()
         return jsonify({"1_clicks": [{"slug": slug, "type": "kubernetes"} for slug in slugs]})
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import jsonify, request
 
-from tideflow.rehearsal.twin import describing, reading
+from tideflow.rehearsal.twin import describing, queries, reading
 from tideflow.rehearsal.twin.answering import ConflictError, NotFoundError, body
 from tideflow.rehearsal.twin.gathering import gather
 from tideflow.rehearsal.twin.resources import Snapshot
@@ -35,7 +35,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
 
     @app.get(PATH)
     def listed_volumes() -> Response:
-        asked = reading.read(reading.Volumes, request.args.to_dict())
+        asked = reading.read(queries.Volumes, request.args.to_dict())
         gather(state, lifecycle.client)
         with state.lock:
             found = [
@@ -71,9 +71,16 @@ def _add_snapshots(app: Flask, state: State, volume: Callable[[str], Volume]) ->
             raise NotFoundError
         return found
 
+    @app.get("/v2/snapshots")
+    def listed_all_snapshots() -> Response:
+        asked = reading.read(queries.Snapshots, request.args.to_dict())
+        with state.lock:
+            found = list(map(_snapshot, state.snapshots.values())) if asked.resource_type != "droplet" else []
+        return jsonify(describing.page(found, "snapshots", request.base_url, asked))
+
     @app.get(f"{_ONE}/snapshots")
     def listed_snapshots(volume_id: str) -> Response:
-        asked = reading.read(reading.Page, request.args.to_dict())
+        asked = reading.read(queries.Page, request.args.to_dict())
         with state.lock:
             wanted = volume(volume_id).id
             found = [_snapshot(found) for found in state.snapshots.values() if found.volume_id == wanted]
