@@ -114,8 +114,11 @@ def ours(target: PlatformConnector) -> list[tuple[str, Record]]:
     if api is None:
         return []
     try:
-        held = [zone for zone in api.domains() if names.is_within(asked.hostname, zone)]
-        searched = [asked.zone] if asked.zone else held
+        searched = (
+            [asked.zone]
+            if asked.zone
+            else [zone for zone in api.domains() if names.is_within(asked.hostname, zone)]
+        )
         return [
             (zone, found)
             for zone in searched

@@ -28,16 +28,16 @@ class Sight:
 
 
 def look(servers: NameServers, wanted: Sequence[Record]) -> Sight:
-    """Return what is told of the names of records; the first that is not as wanted is what it is about."""
-    sight = Sight(is_right=False, words="nothing is asked for")
+    """Return what is told of the names of records: of the first that is not as wanted, or else of the first."""
+    sights: list[Sight] = []
     for record in wanted:
         try:
-            sight = _sight(record, servers.told(record.name, record.type))
+            sights.append(_sight(record, servers.told(record.name, record.type)))
         except DNSError as error:
-            sight = Sight(is_right=False, words=str(error))
-        if not sight.is_right:
-            break
-    return sight
+            sights.append(Sight(is_right=False, words=str(error)))
+        if not sights[-1].is_right:
+            return sights[-1]
+    return sights[0]
 
 
 def wait(
