@@ -178,7 +178,7 @@ def test_a_wildcard_is_made_and_removed_by_a_setting(account: Account) -> None:
     """With a mark of its own."""
     status, printed = account.run(*IN_ZONE, "--data", "dns_wildcard=true")
     assert status == 0, printed
-    assert f"{NAME} is {account.address} (ns1.digitalocean.com)" in printed
+    assert f" {NAME} is {account.address} (ns1.digitalocean.com)" in printed
     assert ("A", f"*.{NAME}", account.address) in account.records()
     assert len(account.records()) == 4
     account.settled(*IN_ZONE, "--data", "dns_wildcard=true")

@@ -28,7 +28,7 @@ class Sight:
 
 
 def look(servers: NameServers, wanted: Sequence[Record]) -> Sight:
-    """Return what is told of the names of records: of the first that is not as wanted, or else of the first."""
+    """Return what is told of the records: of the first that is not as wanted, or else of the first."""
     sights: list[Sight] = []
     for record in wanted:
         try:
