@@ -335,7 +335,7 @@ def test_what_earlier_sets_make_is_there_for_later_ones_in_the_plan_too(here: Sc
             'source is a dict; it is a Path, as in source=Path("folder"), or a list of objects',
         ),
         ("source=[secret, None]", "source is a list of NoneType, dict; it is"),
-        ("source=[]", "there is no object in the source"),
+        ("source=[]", "there is no object in the source; if all that the set ever had is to go, write"),
         ("source=[{'kind': 'Secret'}]", "object 1 holds an object without apiVersion"),
         ("source=Path('bad.yaml')", "bad.yaml, line 2"),
     ],
@@ -444,6 +444,19 @@ def test_what_a_later_set_needs_is_not_deleted_and_not_announced_so(here: Scratc
         "leave what sets-mva no longer has, Namespace sets-x: the set sets-mvb has objects in it",
     ):
         assert expected in done.stderr
+
+
+def test_a_set_that_is_to_have_nothing_any_more(here: Scratch) -> None:
+    """It is said by None, which no template or folder becomes by accident."""
+    before = "kubernetes.apply(name='One', set_name='sets-none', prune='objects', source={})\n"
+    here.write("apply.py", SETS.replace("sets-x", "default") + before.format("[named('none')]"))
+    assert here.pyinfra("-y", "apply.py").returncode == 0
+    here.write("apply.py", SETS + before.format("None"))
+    assert "would delete ConfigMap default/none" in here.pyinfra("--dry", "apply.py").stderr
+    done = here.pyinfra("-y", "apply.py")
+    assert done.returncode == 0, done.stderr
+    assert "1 pruned" in done.stderr
+    assert "No changes" in here.pyinfra("-y", "apply.py").stderr
 
 
 def test_what_comes_first_in_the_run_is_not_held_against_what_follows(here: Scratch) -> None:

@@ -29,7 +29,7 @@ def check(
             hint="use lower-case letters, digits and '-', 50 at most",
         )
     where = f"of the set {set_name},"
-    if not isinstance(source, Path) and not _is_list_of(Mapping, source):
+    if source is not None and not isinstance(source, Path) and not _is_list_of(Mapping, source):
         raise SettingError(
             f"{where} source is a {_shape(source)}",
             hint='it is a Path, as in source=Path("folder"), or a list of objects',

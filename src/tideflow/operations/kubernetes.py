@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from tideflow.operations.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator
 
     from pyinfra.api import FunctionCommand
 
@@ -42,22 +43,25 @@ if TYPE_CHECKING:
     from tideflow.engine.prune import Prune
     from tideflow.engine.writing import Conflicts
 
+Source = Path | Sequence[Mapping[str, Any]] | None
 _COLOURS = {"+": "green", "-": "red"}
 
 
-def _loaded(source: Path | Sequence[Mapping[str, Any]]) -> list[Manifest]:
+def _loaded(source: Source) -> list[Manifest]:
+    if source is None:
+        return []
     found = load(source, cache=platform().folder / "cache")
     if not found:
         where = f"in {source}" if isinstance(source, Path) else "in the source"
         raise ManifestError(
             f"there is no object {where}",
-            hint="all that the set ever had would be pruned: leave one",
+            hint="if all that the set ever had is to go, write source=None",
         )
     return found
 
 
 def _described(
-    *, set_name: str, source: Path | Sequence[Mapping[str, Any]], **others: Any
+    *, set_name: str, source: Source, **others: Any
 ) -> tuple[str, Callable[[], Sequence[Manifest]]]:
     """Return what ``of_set`` wants; raises ``TideflowError`` before anything of the run is written."""
     arguments.check(set_name=set_name, source=source, **others)
@@ -72,7 +76,7 @@ def _described(
 @operation
 def apply(
     *,
-    source: Path | Sequence[Mapping[str, Any]],
+    source: Source,
     set_name: str,
     timeout: float = 1800,
     wait: bool = True,
@@ -83,7 +87,8 @@ def apply(
 ) -> Generator[FunctionCommand]:
     """Have all objects of ``source`` in the cluster, as they are there, and ready.
 
-    ``source`` is a folder, a file, or the objects themselves. ``set_name`` says whose they are: writes are
+    ``source`` is a folder, a file, or the objects themselves; None if there are to be none any more.
+    ``set_name`` says whose they are: writes are
     made under the field manager ``tideflow-<set_name>``. ``timeout`` is in seconds; with ``wait`` off,
     objects need not get ready. Objects whose every field is proven to be what is asked for are not written.
 
