@@ -59,9 +59,25 @@ adopt_cluster = False
 
 # --- Who reaches it ---------------------------------------------------------------------------------------
 
-# The name under which browsers reach Kubeflow; you point its DNS record at the load balancer. The default is
-# a placeholder: a rehearsal uses kubeflow.localhost instead, a real platform refuses it.
+# The name under which browsers reach Kubeflow; its DNS record leads to the load balancer, see dns_zone. The
+# default is a placeholder: a rehearsal uses kubeflow.localhost instead (but with a dns_zone that the
+# placeholder is in), a real platform refuses it.
 hostname = "kubeflow.example.com"
+
+# The domain of the DigitalOcean account that the hostname is in, such as "my-company.com": then the record is
+# made there, and kept leading to the load balancer. None: it is yours to make, and the run says which.
+dns_zone = None
+
+# True makes one record more, for all names below the hostname (*.kubeflow.my-company.com).
+dns_wildcard = False
+
+# Set to true in one run (--data dns_overwrite=true) to replace records of the hostname that Tideflow did not
+# make. Without it they are left alone, and the run names them.
+dns_overwrite = False
+
+# Minutes to wait until name servers tell the record, after which a run ends and the next one goes on; 0 never
+# waits. None: 5, but no time in a rehearsal without dns_zone, for which nobody makes records.
+dns_wait_minutes = None
 
 # Who logs in, and who owns the first Profile. A placeholder too: a real platform refuses it.
 email = "user@example.com"

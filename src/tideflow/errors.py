@@ -14,6 +14,7 @@ their text is printed.
     ├── RehearsalError        a program of the rehearsal cannot be built, started or found
     ├── GraphError            objects that wait for each other, or for something nobody makes
     ├── ApplyError            objects were not applied, or did not get ready
+    ├── DNSError              whom to ask about a name cannot be found out
     └── ServiceError          a server refused, failed, or could not be reached
         ├── KubernetesError
         └── DigitalOceanError
@@ -77,6 +78,10 @@ class GraphError(TideflowError):
 
 class ApplyError(TideflowError):
     """Some objects were not applied or did not get ready."""
+
+
+class DNSError(TideflowError):
+    """Which name servers to ask about a name cannot be found out, or none of them can be reached."""
 
 
 class ServiceError(TideflowError):

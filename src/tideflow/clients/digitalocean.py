@@ -1,4 +1,4 @@
-"""DigitalOcean's API: the account, its Kubernetes clusters, and 1-click applications."""
+"""DigitalOcean's API: the account, its Kubernetes clusters, 1-click applications and domains."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tideflow.clients.billed import Billed
+from tideflow.clients.domains import Domains
 from tideflow.clients.provided import Account, Cluster, Credentials, Options, Size
 from tideflow.errors import DigitalOceanError
 
@@ -16,7 +17,7 @@ _PER_PAGE = 200  # the most that the API gives at once
 _LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
 
 
-class DigitalOcean(Billed):
+class DigitalOcean(Billed, Domains):
     """The API, with one account's token; ``timeout`` is in seconds, for each answer.
 
     A request that fails is made again where that cannot do a thing twice, until two minutes after the first

@@ -115,6 +115,11 @@ class PlatformConnector(LocalConnector):
         """The API that made the cluster, or None where the cluster is somebody else's business."""
         return None
 
+    @property
+    def nameserver(self) -> tuple[str, int] | None:
+        """The address and port that DNS is asked at; None for the servers that a zone is delegated to."""
+        return None
+
     def cluster(self) -> Cluster | None:
         """Return the cluster as DigitalOcean describes it, or None while it does not exist."""
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from typing_extensions import override
 
@@ -18,6 +19,7 @@ class RehearsalConnector(DoksConnector):
     """Starts the twin if it is not running; it outlives the run, and the next one finds it again."""
 
     rehearsal = True
+    _nameserver: tuple[str, int] | None = None
 
     @override
     @staticmethod
@@ -44,3 +46,18 @@ class RehearsalConnector(DoksConnector):
         finally:
             live.close()
         self._use(rehearsal.token, rehearsal.endpoint)
+        at = urlsplit(rehearsal.endpoint)
+        self._nameserver = (at.hostname or "", at.port or 0)
+        self._have_zone()
+
+    def _have_zone(self) -> None:
+        """Have the twin's account own the domain that the real one has to, or nothing could be rehearsed."""
+        api, zone = self.digitalocean, self.settings.dns_zone
+        if api is not None and zone is not None and zone not in api.domains():
+            api.create_domain(zone)
+            self.host.log(f"the rehearsal's account has the domain {zone} now; yours has to have it")
+
+    @property
+    @override
+    def nameserver(self) -> tuple[str, int] | None:
+        return self._nameserver

@@ -68,6 +68,10 @@ class Settings:
     adopt_cluster: bool
     hostname: str
     email: str
+    dns_zone: str | None
+    dns_wildcard: bool
+    dns_overwrite: bool
+    dns_wait_seconds: float | None
     change_password: bool
     timeout_seconds: float
     access_seconds: int
@@ -82,13 +86,15 @@ class Settings:
     @classmethod
     def read(cls, data: Data, *, rehearsal: bool) -> Settings:
         """Return the settings; raises ``SettingError`` for the first unusable one."""
-        hostname = reading.text(data, "hostname").lower()
-        if rehearsal and hostname == PLACEHOLDER_HOSTNAME:
+        hostname = _name(data, "hostname", like="kubeflow.my-company.com")
+        zone = reading.if_set(data, "dns_zone", _zone)
+        if rehearsal and hostname == PLACEHOLDER_HOSTNAME and zone is None:
             hostname = REHEARSAL_HOSTNAME
-        if not _HOSTNAME.fullmatch(hostname):
+        if zone is not None and not f".{hostname}".endswith(f".{zone}"):
             raise SettingError(
-                f"the setting hostname is {hostname!r}, which is not a DNS name",
-                hint="set it to something like kubeflow.my-company.com",
+                f"the setting hostname is {hostname}, which is not in {zone}, the setting dns_zone",
+                hint="the zone is the domain that the hostname is below: my-company.com, or "
+                "ml.my-company.com if that is a domain of its own",
             )
         email = reading.text(data, "email")
         if not _EMAIL.fullmatch(email):
@@ -119,6 +125,10 @@ class Settings:
             adopt_cluster=reading.flag(data, "adopt_cluster"),
             hostname=hostname,
             email=email,
+            dns_zone=zone,
+            dns_wildcard=reading.flag(data, "dns_wildcard"),
+            dns_overwrite=reading.flag(data, "dns_overwrite"),
+            dns_wait_seconds=reading.if_set(data, "dns_wait_minutes", _minutes),
             change_password=reading.flag(data, "change_password"),
             timeout_seconds=60 * reading.number(data, "timeout_minutes", least=0.1, most=24 * 60),
             access_seconds=int(60 * reading.number(data, "access_minutes", least=0.1, most=168 * 60)),
@@ -142,6 +152,32 @@ class Settings:
                     f"the setting {setting} is still the placeholder {placeholder}",
                     hint=f"set {setting} in group_data/all.py to your own; nothing was created",
                 )
+
+
+def _name(data: Data, setting: str, *, like: str) -> str:
+    """Return a name of DNS, as ``tideflow.clients.names`` writes it."""
+    from tideflow.clients import names  # noqa: PLC0415 - where no setting is read, nobody waits for dnspython
+
+    given = reading.text(data, setting)
+    try:
+        name = names.plain(given)
+    except ValueError:
+        name = ""
+    # It reaches templates, so there is no escaping in it either.
+    if "\\" in given or not _HOSTNAME.fullmatch(name):
+        raise SettingError(
+            f"the setting {setting} is {given!r}, which is not a DNS name",
+            hint=f"set it to something like {like}",
+        )
+    return name
+
+
+def _zone(data: Data, setting: str) -> str:
+    return _name(data, setting, like="my-company.com")
+
+
+def _minutes(data: Data, setting: str) -> float:
+    return 60 * reading.number(data, setting, least=0, most=24 * 60)
 
 
 def refuse_misspelt(given: Iterable[str], known: Collection[str]) -> None:

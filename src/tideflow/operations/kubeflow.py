@@ -10,6 +10,7 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
+from tideflow.operations import dns
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.digitalocean import INGRESS_NGINX, balancer_address
@@ -104,6 +105,8 @@ def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
         yield f"    Address     {address} (the load balancer's)"
     elif target.digitalocean is not None:
         yield f"    Address     none yet: {to_run('load_balancer')}"
+    if target.digitalocean is not None:
+        yield f"    DNS         {dns.state(target)}"
     yield f"    User        {settings().email}"
     yield f"    Password    {password_shown(target)}"
     yield f"    Kubeconfig  {target.kubeconfig}"

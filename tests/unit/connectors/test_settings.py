@@ -59,7 +59,7 @@ def test_placeholders_are_refused_by_name(changed: dict[str, str], named: str) -
         "a.com\nb.com",
         '"a.com',
         "{{ 7 }}.com",
-        "ä.com",
+        r"\097.com",
         "https://a.com",
         "a.com:8080",
         "a" * 64 + ".com",
@@ -71,6 +71,37 @@ def test_what_is_no_dns_name_is_refused(hostname: str) -> None:
     """A hostname reaches a template, so nothing but a DNS name passes."""
     with pytest.raises(SettingError, match="hostname"):
         read(hostname=hostname)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("ML.My-Company.com.", "ml.my-company.com"),
+        ("kubeflow.Bücher.example", "kubeflow.xn--bcher-kva.example"),
+    ],
+)
+def test_a_hostname_is_written_as_dns_has_it(given: str, taken: str) -> None:
+    """In lower case, without the last dot, and in IDNA's form."""
+    assert read(hostname=given).hostname == taken
+
+
+def test_the_hostname_is_in_the_zone() -> None:
+    """Names that only end alike are not, and then both are told; the placeholder will do in its own zone."""
+    assert read(dns_zone="Example.com.").hostname == "kubeflow.example.com"
+    assert read(hostname="example.com", dns_zone="example.com").dns_zone == "example.com"
+    assert read().dns_zone is None
+    for zone in ("xample.com", "example.org"):
+        with pytest.raises(SettingError, match=rf"hostname is kubeflow.example.com, which is not in {zone}"):
+            read(dns_zone=zone)
+    with pytest.raises(SettingError, match="the setting dns_zone is 'com', which is not a DNS name"):
+        read(dns_zone="com")
+
+
+def test_how_long_the_record_is_waited_for() -> None:
+    """In minutes, which may be none."""
+    assert read().dns_wait_seconds is None
+    assert read(dns_wait_minutes=0).dns_wait_seconds == 0
+    assert read(dns_wait_minutes=2.5).dns_wait_seconds == 150
 
 
 @given(st.text())

@@ -65,7 +65,8 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
             region=cluster.region,
             vpc_uuid=cluster.vpc_uuid,
             created_at=_created(service),
-            ip=addresses[0].get("ip", ""),
+            # A Service may give a name instead of the address that its load balancer has all the same.
+            ip=addresses[0].get("ip") or (balancers.address(service) if addresses[0] else ""),
             ports=[
                 {
                     "protocol": port["protocol"].lower(),
