@@ -27,7 +27,11 @@ OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
 STEP = "deploys/teardown.py"
 CONFIRMED = ("--data", "confirm=ml-platform")
 # As slow as this, there is time to kill a run.
-SLOWLY = ("--data", "rehearsal_speed=120", "--data", "node_count=1")
+SLOWLY = (
+    *("--data", "rehearsal_speed=120"),
+    *("--data", "node_count=1"),
+    *("--data", "dns_zone=example.com"),
+)
 MADE = [
     {
         "apiVersion": "v1",
@@ -45,6 +49,13 @@ MADE = [
             "resources": {"requests": {"storage": "5Gi"}},
         },
     },
+]
+
+
+RECORDS = [
+    {"type": "TXT", "name": "_tideflow.kubeflow", "data": "tideflow platform=ml-platform A 203.0.113.7"},
+    {"type": "A", "name": "kubeflow", "data": "203.0.113.7", "ttl": 60},
+    {"type": "A", "name": "somebodys", "data": "203.0.113.7", "ttl": 60},
 ]
 
 
@@ -100,7 +111,11 @@ def test_the_whole_life_of_a_teardown(checkout: Checkout) -> None:
     all_of_it = {"kubernetes/clusters": 1, "droplets": 1, "load_balancers": 1, "volumes": 1}
     eventually(twin.there, lambda there: there == all_of_it)
 
+    for record in RECORDS:
+        twin.ask("/v2/domains/example.com/records", "POST", record)
+
     dry = checkout.run("pyinfra", "--dry", "inventory.py", STEP, *SLOWLY).stderr
+    assert "would delete the DNS record kubeflow.example.com. 60 IN A 203.0.113.7" in dry
     assert "would delete the cluster ml-platform (" in dry
     assert "would delete the load balancer a" in dry
     assert "(claim default/data, 5 GiB, $0.50 a month)" in dry
@@ -117,7 +132,7 @@ def test_the_whole_life_of_a_teardown(checkout: Checkout) -> None:
 
     # The load balancer is not deleted with the cluster, although it was named.
     twin.ask("/rehearsal/faults", "PUT", {"left_behind": ["load_balancers"]})
-    killed_while(checkout, "all is gone: 1 cluster", *CONFIRMED, "--data", "keep_volumes=true")
+    killed_while(checkout, "until all is gone: ", *CONFIRMED, "--data", "keep_volumes=true")
     assert not (checkout.platform / "kubeconfig").exists()
     assert not (checkout.platform / "access").exists()
     left = {"load_balancers": 1, "volumes": 1, "tags": 3}
@@ -128,6 +143,8 @@ def test_the_whole_life_of_a_teardown(checkout: Checkout) -> None:
     assert "nothing of ml-platform is left that is billed, but" in printed
     assert "(5 GiB, $0.50 a month), which is kept; to delete it: doctl compute volume delete" in printed
     assert twin.there() == {"volumes": 1}
+    records = twin.ask("/v2/domains/example.com/records?type=A")["domain_records"]
+    assert [record["name"] for record in records] == ["somebodys"]
     printed = checkout.pyinfra(STEP, *SLOWLY)
     assert "] Success" not in printed.partition("Beginning operation run")[2].partition("Results")[0]
     assert "not touched, since its cluster is gone and was perhaps another: volume pvc-" in printed
@@ -183,7 +200,7 @@ def shown(cloud: Cloud, checkout: Checkout, *arguments: str) -> tuple[int, str]:
 
 def nothing(**answers: Any) -> dict[str, Any]:
     """Return the answers of an account that has nothing but what is given."""
-    kinds = ("tags", "droplets", "load_balancers", "volumes", "snapshots")
+    kinds = ("domains", "tags", "droplets", "load_balancers", "volumes", "snapshots")
     return {kind: {kind: answers.get(kind, []), "links": {}} for kind in kinds}
 
 

@@ -14,8 +14,9 @@ from pyinfra import host
 from tideflow.connectors import access
 from tideflow.connectors.settings import TAG
 from tideflow.errors import SettingError
-from tideflow.operations import holdings
+from tideflow.operations import dns, holdings
 from tideflow.operations.claims import claims, named
+from tideflow.operations.holdings import Holding
 from tideflow.operations.journal import Journal
 from tideflow.operations.removal import Removal, Sight
 from tideflow.operations.running import announce, change, is_dry, operation, platform, refusing, settings
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from tideflow.clients.digitalocean import DigitalOcean
     from tideflow.connectors.platform import PlatformConnector
-    from tideflow.operations.holdings import Holding
 
 _POLL = 5.0  # seconds between two looks; a rehearsal is faster
 _POLL_REHEARSAL = 0.5
@@ -147,13 +147,17 @@ def _removal(target: PlatformConnector, api: DigitalOcean) -> Removal:
     )
 
 
-def _records(target: PlatformConnector) -> Sequence[Holding]:  # noqa: ARG001 - see below
-    """Return the DNS records that are ours, each with what removes it; they go first, with the address.
-
-    This is the place to ask ``operations/dns.py``, once there is one: a ``Holding`` of the kind
-    ``DNS record`` for each, whose ``remove`` deletes it, and does no harm where it is gone.
-    """
-    return ()
+def _records(target: PlatformConnector) -> Sequence[Holding]:
+    """Return the DNS records that are ours, each with what removes it; they go first, with the address."""
+    return [
+        Holding(
+            "DNS record",
+            str(found.id),
+            str(found),
+            remove=functools.partial(dns.remove, target, [(zone, found)]),
+        )
+        for zone, found in dns.ours(target)
+    ]
 
 
 def _kubeconfigs(target: PlatformConnector) -> tuple[Path, ...]:
