@@ -1,0 +1,216 @@
+"""Having the nodes that the settings say: pools that are made, grown, shrunk and replaced.
+
+What is done next is what ``pools.step`` says of the cluster as it is then; nothing is remembered.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tideflow.errors import ApplyError, SettingError
+from tideflow.operations import draining, leaving, pools
+from tideflow.operations.draining import Emptying
+from tideflow.operations.leaving import View
+from tideflow.operations.wording import some
+from tideflow.rehearsal import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tideflow.clients.digitalocean import DigitalOcean
+    from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.clients.provided import Cluster, Node, NodePool, Size
+    from tideflow.operations.clusters import Wanted
+
+
+def going(found: Cluster, wanted: Wanted, view: View) -> list[Node]:
+    """Return the nodes that are to go, as it looks now: those that are too many, and of pools that go."""
+    pool = pools.pool_of(found, wanted)
+    if pool is None:
+        return []
+    old = pools.replaced(found, wanted) if wanted.replace_nodes else []
+    gone = [node for each in old for node in leaving.order(each, view)]
+    return gone if pool in old else [*gone, *leaving.order(pool, view)[: pools.excess(pool, wanted)]]
+
+
+def problems(found: Cluster, wanted: Wanted, view: View, size: Size | None = None) -> Iterator[SettingError]:
+    """Yield what keeps nodes from going, with the numbers; ``size`` is that of new nodes, if it is known."""
+    pool = pools.pool_of(found, wanted)
+    nodes_going = [node.name for node in going(found, wanted, view)]
+    if pool is None or not nodes_going:
+        return
+    if pools.excess(pool, wanted) and not wanted.scale_down and not pools.is_to_be_made(found, wanted):
+        yield _not_allowed(pool, wanted, nodes_going, view)
+    new = []
+    if pools.is_to_be_made(found, wanted):
+        if size is None:
+            return
+        new = [_new_node(size, view)] * max(pools.nodes_then(pool, wanted))
+    if why := leaving.shortage(view, nodes_going, new):
+        yield _no_room(nodes_going, why)
+
+
+def _not_allowed(pool: NodePool, wanted: Wanted, names: list[str], view: View) -> SettingError:
+    most = f"the setting node_count is {wanted.count}"
+    if wanted.autoscale:
+        most = f"node_autoscale allows {wanted.autoscale[1]} at most"
+    stake = view.at_stake(names)
+    lost = f", with which goes what these pods have there: {some(stake)}" if stake else ""
+    return SettingError(
+        f"the pool {pool.name} of the cluster {wanted.name} has {pool.count} nodes, and {most}: "
+        f"{some(names)} would be deleted, and {len(view.moving(names))} pods move{lost}",
+        hint="add --data scale_down=true to have them deleted",
+    )
+
+
+def _no_room(names: list[str], why: str) -> SettingError:
+    return SettingError(
+        f"{some(names)} cannot go: {why}",
+        hint="have more nodes, or larger ones, or delete what takes the room",
+    )
+
+
+def _new_node(size: Size, view: View) -> dict[str, object]:
+    """Return what a new node leaves for pods, beside those that are on every node."""
+    offered = nodes.allocatable(size.cpus, size.memory_mib)
+    everywhere = leaving.daemons(view)
+    left = {
+        "cpu": float(offered["cpu"].removesuffix("m")) / 1000 - everywhere.cpu,
+        "memory": float(offered["memory"].removesuffix("Mi")) * 2**20 - everywhere.memory,
+        "pods": int(offered["pods"]) - everywhere.pods,
+    }
+    return {"status": {"allocatable": left}}
+
+
+@dataclass
+class Scaling:
+    """Does step after step, until the pools are as they are wanted.
+
+    ``look`` returns the cluster as it is now, and raises for one that is no more; ``kubernetes`` returns its
+    client. ``live`` shows what is waited for, ``log`` says what has been done. ``deadline`` is a time of
+    ``time.monotonic``, ``pause`` the seconds between two looks.
+    """
+
+    api: DigitalOcean
+    wanted: Wanted
+    look: Callable[[], Cluster]
+    kubernetes: Callable[[], Kubernetes | None]
+    live: Callable[[str], None]
+    log: Callable[[str], None]
+    deadline: float
+    pause: float
+
+    def run(self) -> None:
+        """Have the pools as they are wanted."""
+        found = self.look()
+        while (step := pools.step(found, self.wanted)) is not None:
+            if isinstance(step, pools.Make):
+                self._make(found, step)
+            elif isinstance(step, pools.Change):
+                self.api.update_node_pool(
+                    found.id, step.pool.id, name=step.pool.name, count=step.count, fields=step.fields
+                )
+                self._settle(step.pool.name)
+            elif isinstance(step, pools.Shrink):
+                self._shrink(found, step.pool)
+            else:
+                self._retire(found, step.pool)
+            found = self.look()
+        self._release(found)
+
+    def _make(self, found: Cluster, step: pools.Make) -> None:
+        if any(pool.name == step.name for pool in found.node_pools):
+            raise SettingError(
+                f"the cluster {found.name} has a pool {step.name} already, of other nodes than {step.size}",
+                hint="give it another name in DigitalOcean's control panel, then run this step again",
+            )
+        self.api.create_node_pool(
+            found.id, name=step.name, size=step.size, count=step.count, fields=step.fields
+        )
+        self._settle(step.name)
+        self.log(f"made the pool {step.name} with {step.count} nodes")
+
+    def _settle(self, name: str) -> None:
+        """Wait until the pool of a name has all its nodes, and they run."""
+
+        def missing(found: Cluster) -> str:
+            pool = next((pool for pool in found.node_pools if pool.name == name), None)
+            if pool is None:
+                return "it is not there"
+            if pools.is_settled(pool):
+                return ""
+            running = sum(node.state == "running" for node in pool.nodes)
+            late = [f"{node.name} is {node.state}" for node in pool.nodes if node.state != "running"]
+            return f"{running} of {pool.count} nodes running" + (f" ({some(late, 3)})" if late else "")
+
+        self._wait(f"the pool {name}", missing)
+
+    def _shrink(self, found: Cluster, pool: NodePool) -> None:
+        """Have one node less: the one that leaves the least behind, once nothing is on it any more."""
+        view = View.read(self.kubernetes())
+        node = leaving.order(pool, view)[0]
+        self._empty([node.name], view, what=f"the pool {pool.name}")
+        self.api.delete_node(found.id, pool.id, node.id)
+
+        def there(now: Cluster) -> str:
+            states = {each.id: each.state for other in now.node_pools for each in other.nodes}
+            return states.get(node.id, "")
+
+        self._wait(f"the node {node.name} to go", there)
+        self.log(f"deleted the node {node.name} of the pool {pool.name}")
+
+    def _retire(self, found: Cluster, pool: NodePool) -> None:
+        """Empty a pool that others have taken the place of, and delete it."""
+        new = pools.pool_of(found, self.wanted)
+        if new is not None and not pools.is_settled(new):
+            self._settle(new.name)
+        view = View.read(self.kubernetes())
+        names = [node.name for node in leaving.order(pool, view)]
+        self._empty(names, view, what=f"the pool {pool.name}")
+        self.api.delete_node_pool(found.id, pool.id)
+
+        def there(now: Cluster) -> str:
+            left = next((each for each in now.node_pools if each.id == pool.id), None)
+            return f"{len(left.nodes)} nodes are there" if left is not None else ""
+
+        self._wait(f"the pool {pool.name} to go", there)
+        self.log(f"deleted the pool {pool.name}")
+
+    def _empty(self, names: list[str], view: View, *, what: str) -> None:
+        cluster = self.kubernetes()
+        if cluster is None:
+            raise ApplyError(
+                f"the nodes of {what} cannot be emptied: the cluster does not run", hint="run this step again"
+            )
+        self._release_but(view, names)
+        if why := leaving.shortage(View.read(cluster), names):
+            raise _no_room(names, why)
+        for words in view.at_stake(names):
+            self.log(f"goes: {words}")
+        Emptying(cluster, self.live, self.log, self.deadline, self.pause).empty(names, what=what)
+
+    def _release(self, found: Cluster) -> None:
+        """Let pods on nodes again that an earlier run was about to delete, and that stay after all."""
+        own = pools.own_pools(found, self.wanted)
+        if any(pools.staying(pool) for pool in own):
+            self._release_but(View.read(self.kubernetes()), [])
+
+    def _release_but(self, view: View, names: list[str]) -> None:
+        cluster = self.kubernetes()
+        if cluster is not None:
+            draining.release(cluster, draining.held(view, but=names))
+
+    def _wait(self, what: str, missing: Callable[[Cluster], str]) -> None:
+        """Look until nothing is ``missing``, which returns what is in words."""
+        start = time.monotonic()
+        while how := missing(self.look()):
+            elapsed = time.monotonic() - start
+            if time.monotonic() > self.deadline:
+                raise ApplyError(
+                    f"waited {elapsed:.0f} s for {what}: {how}",
+                    hint="run this step again: it goes on waiting",
+                )
+            self.live(f"waiting {elapsed:.0f} s for {what}: {how}")
+            time.sleep(self.pause)
