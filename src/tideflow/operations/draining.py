@@ -25,6 +25,7 @@ SINCE = "tideflow.dev/emptied-since"
 
 _NODES = "/api/v1/nodes"
 _MANAGER = {"fieldManager": "tideflow-nodes"}
+_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 _CONFLICT, _NOT_FOUND, _KEPT = 409, 404, 429
 _QUIET = 2  # so many looks in a row show that all pods run: some are made a moment after others have gone
 
@@ -59,33 +60,30 @@ class Emptying:
     _broken: set[str] = field(default_factory=set)
     _restarted: set[str] = field(default_factory=set)
 
-    def empty(self, names: Sequence[str], *, what: str) -> None:
-        """Have no pods on nodes any more, but those that are on every node, and all that left run elsewhere.
+    def empty(self, name: str, going: Collection[str]) -> None:
+        """Have no pods on a node any more, but those that are on every node, and all that left run elsewhere.
 
-        First, none of them takes pods any more, so that none moves twice. ``what`` says whose nodes they are.
-        A pod that did not run when it was asked to leave is not waited for.
+        Other nodes that are ``going`` too take no pods any more either, so that none moves twice. A pod that
+        did not run when it was asked to leave is not waited for, nor does one have to leave twice that is
+        started again on a node which takes none: that goes with the node.
         """
         view = View.read(self.cluster)
-        there = [name for name in names if view.node(name)]
         now = max((_made(thing) for thing in (*view.nodes, *view.pods)), default="")
-        for name in there:
-            if not _since(view.node(name)):
-                _patch(self.cluster, name, unschedulable=True, since=now)
-        since = min((_since(view.node(name)) or now for name in there), default=now)
-        for number, name in enumerate(there, start=1):
-            self._empty(name, names, since, what=f"node {number} of {len(there)} of {what}, {name}")
-
-    def _empty(self, name: str, going: Collection[str], since: str, *, what: str) -> None:
+        there = [other for other in (name, *going) if view.node(other)]
+        for other in there:
+            if not _since(view.node(other)):
+                _patch(self.cluster, other, unschedulable=True, since=now)
+        since = min((_since(view.node(other)) or now for other in there), default=now)
         quiet = 0
         while quiet < _QUIET:
             view = View.read(self.cluster)
-            left = view.moving({name})
+            left = [pod for pod in view.moving({name}) if not (_made(pod) >= since and _stays(pod))]
             kept = [pod for pod in left if not self._evicted(pod)]
             waiting = [
                 pod
                 for pod in view.pods
                 if _made(pod) >= since
-                and pod["spec"].get("nodeName") not in going
+                and pod["spec"].get("nodeName") not in there
                 and not _runs(pod)
                 and controller(pod).get("uid") not in self._broken
             ]
@@ -95,10 +93,10 @@ class Emptying:
             how = self._told(left, kept, waiting)
             if time.monotonic() > self.deadline:
                 raise ApplyError(
-                    f"{what} is not empty: {how}",
-                    hint="the node is still there; see why these do not go or run, then run this step again",
+                    f"the node {name} is not deleted yet: {how}",
+                    hint="see why these do not go, or do not run; then run this step again",
                 )
-            self.live(f"emptying {what}: {how}")
+            self.live(f"emptying the node {name}: {how}")
             time.sleep(self.pause)
 
     @staticmethod
@@ -181,6 +179,14 @@ def _since(node: Mapping[str, Any]) -> str:
 def _made(thing: Mapping[str, Any]) -> str:
     found: str = thing["metadata"].get("creationTimestamp") or ""
     return found
+
+
+def _stays(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod may be put onto nodes that take none."""
+    return any(
+        found.get("operator") == "Exists" and found.get("key") in {None, "", _UNSCHEDULABLE}
+        for found in pod["spec"].get("tolerations") or ()
+    )
 
 
 def _runs(pod: Mapping[str, Any]) -> bool:

@@ -118,7 +118,7 @@ class Scaling:
             else:
                 self._retire(found, step.pool)
             found = self.look()
-        self._release(found)
+        self._release()
 
     def _make(self, found: Cluster, step: pools.Make) -> None:
         if any(pool.name == step.name for pool in found.node_pools):
@@ -149,9 +149,7 @@ class Scaling:
 
     def _shrink(self, found: Cluster, pool: NodePool) -> None:
         """Have one node less: the one that leaves the least behind, once nothing is on it any more."""
-        view = View.read(self.kubernetes())
-        node = leaving.order(pool, view)[0]
-        self._empty([node.name], view, what=f"the pool {pool.name}")
+        node = self._emptied(found, pool)
         self.api.delete_node(found.id, pool.id, node.id)
 
         def there(now: Cluster) -> str:
@@ -162,13 +160,15 @@ class Scaling:
         self.log(f"deleted the node {node.name} of the pool {pool.name}")
 
     def _retire(self, found: Cluster, pool: NodePool) -> None:
-        """Empty a pool that others have taken the place of, and delete it."""
+        """Have one node less of a pool that another has taken the place of; with the last one it goes."""
         new = pools.pool_of(found, self.wanted)
         if new is not None and not pools.is_settled(new):
             self._settle(new.name)
-        view = View.read(self.kubernetes())
-        names = [node.name for node in leaving.order(pool, view)]
-        self._empty(names, view, what=f"the pool {pool.name}")
+        if len(pools.staying(pool)) > 1:
+            self._shrink(found, pool)
+            return
+        if pools.staying(pool):
+            self._emptied(found, pool)
         self.api.delete_node_pool(found.id, pool.id)
 
         def there(now: Cluster) -> str:
@@ -178,29 +178,31 @@ class Scaling:
         self._wait(f"the pool {pool.name} to go", there)
         self.log(f"deleted the pool {pool.name}")
 
-    def _empty(self, names: list[str], view: View, *, what: str) -> None:
+    def _emptied(self, found: Cluster, pool: NodePool) -> Node:
+        """Return the node of a pool that goes next, without pods; all that are to go take none any more."""
         cluster = self.kubernetes()
         if cluster is None:
             raise ApplyError(
-                f"the nodes of {what} cannot be emptied: the cluster does not run", hint="run this step again"
+                f"the nodes of the pool {pool.name} cannot be emptied: the cluster does not run",
+                hint="run this step again",
             )
-        self._release_but(view, names)
+        view = View.read(cluster)
+        names = [node.name for node in going(found, self.wanted, view)]
+        draining.release(cluster, draining.held(view, but=names))
         if why := leaving.shortage(View.read(cluster), names):
             raise _no_room(names, why)
-        for words in view.at_stake(names):
+        node = next(node for node in leaving.order(pool, view) if node.name in names)
+        for words in view.at_stake({node.name}):
             self.log(f"goes: {words}")
-        Emptying(cluster, self.live, self.log, self.deadline, self.pause).empty(names, what=what)
+        if view.node(node.name):
+            Emptying(cluster, self.live, self.log, self.deadline, self.pause).empty(node.name, names)
+        return node
 
-    def _release(self, found: Cluster) -> None:
+    def _release(self) -> None:
         """Let pods on nodes again that an earlier run was about to delete, and that stay after all."""
-        own = pools.own_pools(found, self.wanted)
-        if any(pools.staying(pool) for pool in own):
-            self._release_but(View.read(self.kubernetes()), [])
-
-    def _release_but(self, view: View, names: list[str]) -> None:
         cluster = self.kubernetes()
         if cluster is not None:
-            draining.release(cluster, draining.held(view, but=names))
+            draining.release(cluster, draining.held(View(cluster.get("/api/v1/nodes")["items"])))
 
     def _wait(self, what: str, missing: Callable[[Cluster], str]) -> None:
         """Look until nothing is ``missing``, which returns what is in words."""
