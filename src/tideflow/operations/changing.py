@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 def announced(target: PlatformConnector, found: Cluster, wanted: Wanted) -> Iterator[str]:
     """Yield what is done to nodes and to the version, beyond the settings that become others."""
     if upgrading.is_asked_for(found, wanted.version) and found.state != "upgrading":
-        yield f"upgrade the cluster {found.name}: kubernetes_version: {found.version} → {wanted.version}"
-        if target.rehearsal:
-            host.log(upgrading.REHEARSED)
+        note = f" ({upgrading.REHEARSED})" if target.rehearsal else ""
+        yield f"upgrade the cluster {found.name}: kubernetes_version: {found.version} → {wanted.version}{note}"
     if not loses_nodes(found, wanted) or target.kubernetes() is None:
         if names := left_over(target, found, wanted):
             yield f"let pods on {some(names)} again, which an earlier run was about to delete"
@@ -74,7 +73,7 @@ def tell_what_is_newer(found: Cluster) -> None:
         by = f"Kubeflow {release.name} runs on" if release else "DigitalOcean offers"
         host.log(
             f"the cluster {found.name} can be upgraded to {some(newer)}, which {by}: set kubernetes_version "
-            "to one of these"
+            "to have it"
         )
 
 

@@ -45,6 +45,32 @@ def release(cluster: Kubernetes, names: Collection[str]) -> None:
         _patch(cluster, name, unschedulable=None, since=None)
 
 
+def is_there(cluster: Kubernetes, name: str) -> bool:
+    """Tell whether the cluster has a node still."""
+    try:
+        cluster.get(f"{_NODES}/{name}")
+    except KubernetesError as error:
+        if error.status == _NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+def bury(cluster: Kubernetes, name: str) -> None:
+    """Delete the pods of a node that is no more, so that others start in their place.
+
+    Kubernetes does so too, about a minute later.
+    """
+    for pod in cluster.get("/api/v1/pods", query={"fieldSelector": f"spec.nodeName={name}"})["items"]:
+        metadata = pod["metadata"]
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
+        try:
+            cluster.delete(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}", options)
+        except KubernetesError as error:
+            if error.status not in {_CONFLICT, _NOT_FOUND}:
+                raise
+
+
 @dataclass
 class Emptying:
     """Nodes are emptied one after the other; ``deadline`` is a time of ``time.monotonic``, ``pause`` seconds.

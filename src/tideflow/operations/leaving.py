@@ -157,7 +157,7 @@ def shortage(view: View, going: Collection[str], new: Sequence[Mapping[str, Any]
     most = max((left for left, _ in free.values()), key=lambda left: (left.memory, left.cpu), default=Room())
     return (
         f"{len(homeless)} of the {len(moving)} pods that would move ({asked} in all) have no room on the "
-        f"{len(free)} nodes that stay: {name_of(pod)} asks for {room}, and the most that is left is {most}"
+        f"other nodes ({len(free)}): {name_of(pod)} asks for {room}, and the most that is left is {most}"
     )
 
 

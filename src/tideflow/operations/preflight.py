@@ -148,11 +148,11 @@ def _before_nodes_go(
 
 def _before_an_upgrade(found: Cluster, wanted: Wanted, *, unsupported: bool) -> Iterator[TideflowError]:
     """Yield what keeps a cluster from the version of the settings."""
-    asked = upgrading.is_asked_for(found, wanted.version) and found.state != "upgrading"
-    offered = host.get_fact(Upgrades) if asked else ()
-    if offered is None:
+    asked = upgrading.is_asked_for(found, wanted.version)
+    known = asked and found.state != "upgrading"  # else it is not yet what it can be upgraded from
+    offered: list[str] | None = host.get_fact(Upgrades) if known else None
+    if known and offered is None:
         _not_checked("which versions the cluster can be upgraded to (the token may not know)")
-        return
     release = bases.release() if asked else None
     yield from upgrading.problems(found, wanted.version, offered, release, unsupported=unsupported)
 

@@ -151,12 +151,7 @@ class Scaling:
         """Have one node less: the one that leaves the least behind, once nothing is on it any more."""
         node = self._emptied(found, pool)
         self.api.delete_node(found.id, pool.id, node.id)
-
-        def there(now: Cluster) -> str:
-            states = {each.id: each.state for other in now.node_pools for each in other.nodes}
-            return states.get(node.id, "")
-
-        self._wait(f"the node {node.name} to go", there)
+        self._wait_gone(node)
         self.log(f"deleted the node {node.name} of the pool {pool.name}")
 
     def _retire(self, found: Cluster, pool: NodePool) -> None:
@@ -167,16 +162,29 @@ class Scaling:
         if len(pools.staying(pool)) > 1:
             self._shrink(found, pool)
             return
-        if pools.staying(pool):
-            self._emptied(found, pool)
+        last = [self._emptied(found, pool) for _ in pools.staying(pool)]
         self.api.delete_node_pool(found.id, pool.id)
+        for node in last:
+            self._wait_gone(node)
+        self._wait(
+            f"the pool {pool.name} to go",
+            lambda now: "it is there" if any(each.id == pool.id for each in now.node_pools) else "",
+        )
+        self.log(f"deleted the pool {pool.name}")
+
+    def _wait_gone(self, node: Node) -> None:
+        """Wait until a node is gone, with what could not be kept off it."""
+        cluster = self.kubernetes()
 
         def there(now: Cluster) -> str:
-            left = next((each for each in now.node_pools if each.id == pool.id), None)
-            return f"{len(left.nodes)} nodes are there" if left is not None else ""
+            states = {each.id: each.state for pool in now.node_pools for each in pool.nodes}
+            if node.id in states:
+                return states[node.id]
+            return "Kubernetes has it still" if cluster and draining.is_there(cluster, node.name) else ""
 
-        self._wait(f"the pool {pool.name} to go", there)
-        self.log(f"deleted the pool {pool.name}")
+        self._wait(f"the node {node.name} to go", there)
+        if cluster is not None:
+            draining.bury(cluster, node.name)
 
     def _emptied(self, found: Cluster, pool: NodePool) -> Node:
         """Return the node of a pool that goes next, without pods; all that are to go take none any more."""

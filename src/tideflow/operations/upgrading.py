@@ -27,25 +27,35 @@ def is_asked_for(found: Cluster, version: str) -> bool:
 
 
 def problems(
-    found: Cluster, version: str, offered: Sequence[str], release: Release | None, *, unsupported: bool
+    found: Cluster,
+    version: str,
+    offered: Sequence[str] | None,
+    release: Release | None,
+    *,
+    unsupported: bool,
 ) -> Iterator[SettingError]:
     """Yield what keeps a cluster from getting the ``version`` of the settings, with what to do about it.
 
-    ``offered`` are the versions it can be upgraded to, ``release`` is what is to run on it.
+    ``offered`` are the versions it can be upgraded to, None if that is not known or not so yet; ``release`` is
+    what is to run on it.
     """
     the_cluster = f"the cluster {found.name} has Kubernetes {found.version}"
     minor = versions.minor(found.version)
-    if version == versions.LATEST or versions.is_older(versions.minor(version), minor):
+    hint = f"set kubernetes_version to {minor}, or to a newer minor"
+    if version == versions.LATEST:
         yield SettingError(
-            f"{the_cluster}, and the setting kubernetes_version is {version}, which it cannot go to",
-            hint="Kubernetes does not go back, and latest is none: set kubernetes_version to "
-            f"{minor}, or to a newer minor",
+            "kubernetes_version is latest, which turns into another version by itself", hint=hint
+        )
+        return
+    if versions.is_older(versions.minor(version), minor):
+        yield SettingError(
+            f"{the_cluster}, and the setting kubernetes_version is {version}: there is no way back", hint=hint
         )
         return
     if not is_asked_for(found, version):
         return
-    good = supported(offered, release)
-    if versions.newest(offered, version) is None:
+    good = supported(offered or (), release)
+    if offered is not None and versions.newest(offered, version) is None:
         yield SettingError(
             f"{the_cluster}, from which DigitalOcean offers no upgrade to {version}",
             hint="minors come one after the other: set kubernetes_version to what it offers "
