@@ -36,10 +36,9 @@ def announced(target: PlatformConnector, found: Cluster, wanted: Wanted) -> Iter
     """Yield what is done to nodes and to the version, beyond the settings that become others."""
     if upgrading.is_asked_for(found, wanted.version) and found.state != "upgrading":
         note = f" ({upgrading.REHEARSED})" if target.rehearsal else ""
-        yield f"upgrade the cluster {found.name}: kubernetes_version: {found.version} → {wanted.version}{note}"
+        versions = f"{found.version} → {wanted.version}"
+        yield f"upgrade the cluster {found.name}: kubernetes_version: {versions}{note}"
     if not loses_nodes(found, wanted) or target.kubernetes() is None:
-        if names := left_over(target, found, wanted):
-            yield f"let pods on {some(names)} again, which an earlier run was about to delete"
         return
     view = View.read(target.kubernetes())
     names = [node.name for node in scaling.going(found, wanted, view)]
@@ -56,12 +55,10 @@ def loses_nodes(found: Cluster, wanted: Wanted) -> bool:
     return bool(pools.excess(pool, wanted) or (wanted.replace_nodes and pools.replaced(found, wanted)))
 
 
-def left_over(target: PlatformConnector, found: Cluster, wanted: Wanted) -> list[str]:
-    """Return the nodes that an earlier run was about to delete, and that are to stay after all."""
-    cluster = target.kubernetes() if found.state == "running" else None
-    if cluster is None or loses_nodes(found, wanted):
-        return []
-    return draining.held(View(cluster.get("/api/v1/nodes")["items"]))
+def left_over(target: PlatformConnector) -> list[str]:
+    """Return the nodes that an earlier run was about to delete, where none is to go any more."""
+    cluster = target.kubernetes()
+    return [] if cluster is None else draining.held(View(cluster.get("/api/v1/nodes")["items"]))
 
 
 def tell_what_is_newer(found: Cluster) -> None:

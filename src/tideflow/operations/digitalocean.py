@@ -13,6 +13,7 @@ from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.kubernetes import Object
 from tideflow.operations import changing, clusters, differences, mesh, provisioning, upgrading, versions
 from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
+from tideflow.operations.wording import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -53,7 +54,6 @@ def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[Functio
         host.log_styled(note, fg="yellow")
     changed = clusters.changes(found, wanted)
     newer = upgrading.is_asked_for(found, wanted.version)
-    left = changing.left_over(target, found, wanted)
     settled = provisioning.is_settled(found)
     if not settled:
         announce(f"wait for the cluster {found.name}, which is {found.state}")
@@ -61,6 +61,9 @@ def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[Functio
         announce(f"change the cluster {found.name}: {words}")
     for words in changing.announced(target, found, wanted):
         announce(words)
+    left = [] if changed or newer or not settled else changing.left_over(target)
+    if left:
+        announce(f"let pods on {some(left)} again, which an earlier run was about to delete")
     if changed or newer or left or not settled:
         yield change(functools.partial(changing.change, target, api, wanted, timeout=timeout))
         return

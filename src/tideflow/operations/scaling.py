@@ -104,21 +104,37 @@ class Scaling:
 
     def run(self) -> None:
         """Have the pools as they are wanted."""
-        found = self.look()
+        found = self._look_on()
         while (step := pools.step(found, self.wanted)) is not None:
-            if isinstance(step, pools.Make):
-                self._make(found, step)
-            elif isinstance(step, pools.Change):
-                self.api.update_node_pool(
-                    found.id, step.pool.id, name=step.pool.name, count=step.count, fields=step.fields
-                )
-                self._settle(step.pool.name)
-            elif isinstance(step, pools.Shrink):
-                self._shrink(found, step.pool)
-            else:
-                self._retire(found, step.pool)
-            found = self.look()
+            self._do(found, step)
+            found = self._look_on()
+        pool = pools.pool_of(found, self.wanted)
+        if pool is not None:
+            self._settle(pool.name)
         self._release()
+
+    def _look_on(self) -> Cluster:
+        """Return the cluster once those of our nodes are gone that were about to go when a run ended."""
+        found = self.look()
+        for pool in pools.own_pools(found, self.wanted):
+            for node in pool.nodes:
+                if node not in pools.staying(pool):
+                    self._wait_gone(node)
+                    found = self.look()
+        return found
+
+    def _do(self, found: Cluster, step: pools.Step) -> None:
+        if isinstance(step, pools.Make):
+            self._make(found, step)
+        elif isinstance(step, pools.Change):
+            self.api.update_node_pool(
+                found.id, step.pool.id, name=step.pool.name, count=step.count, fields=step.fields
+            )
+            self._settle(step.pool.name)
+        elif isinstance(step, pools.Shrink):
+            self._shrink(found, step.pool)
+        else:
+            self._retire(found, step.pool)
 
     def _make(self, found: Cluster, step: pools.Make) -> None:
         if any(pool.name == step.name for pool in found.node_pools):

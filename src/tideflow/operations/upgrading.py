@@ -36,8 +36,8 @@ def problems(
 ) -> Iterator[SettingError]:
     """Yield what keeps a cluster from getting the ``version`` of the settings, with what to do about it.
 
-    ``offered`` are the versions it can be upgraded to, None if that is not known or not so yet; ``release`` is
-    what is to run on it.
+    ``offered`` are the versions it can be upgraded to, None if that is not known yet; ``release`` is what is
+    to run on it.
     """
     the_cluster = f"the cluster {found.name} has Kubernetes {found.version}"
     minor = versions.minor(found.version)
