@@ -34,8 +34,8 @@ node_size = "s-4vcpu-8gb"
 # elsewhere or would lose what they keep on the node.
 scale_down = False
 
-# Set to true in one run (--data replace_nodes=true) to have nodes of another node_size: new ones are made in a
-# pool of their own, the old ones are drained and deleted. Both are billed meanwhile.
+# Set to true in one run (--data replace_nodes=true) to have nodes of another node_size: new ones are made in
+# a pool of their own, the old ones are drained and deleted. Both are billed meanwhile.
 replace_nodes = False
 
 # The settings below are None unless you set them: then DigitalOcean decides for a new cluster, and what a

@@ -174,6 +174,14 @@ def test_a_cluster_is_upgraded_by_its_setting(checkout: Checkout) -> None:
     told = checkout.pyinfra(STEP, *FAST, *old)
     assert "can be upgraded to 1.33.6-do.2, which DigitalOcean offers" in told
     assert "] No changes" in told
+    (node,) = names(checkout)  # as a run leaves it that was killed, before somebody changed their mind
+    checkout.kubectl("annotate", "node", node, "tideflow.dev/emptied-since=2026-01-01T00:00:00Z")
+    checkout.kubectl("cordon", node)
+    planned = checkout.run("pyinfra", "--dry", "inventory.py", STEP, *FAST, *old).stderr
+    assert f"would let pods on {node} again" in planned
+    assert "] Success" in checkout.pyinfra(STEP, *FAST, *old)
+    assert len(sizes(checkout)) == 1
+
     refused = checkout.pyinfra(STEP, *FAST, *data(node_count=1, **{version: "1.34"}), check=False)
     assert "minors come one after the other" in refused
 

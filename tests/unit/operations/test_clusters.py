@@ -186,6 +186,35 @@ def test_pools_that_people_made_besides_are_theirs() -> None:
     assert "node_size is s-4vcpu-8gb, and the cluster has gpu-h100x1-80gb" in next(notes(alone, WANTED))
 
 
+def test_nodes_of_another_size_are_replaced_if_that_is_allowed() -> None:
+    """What is left of it, by a run without the setting, is said."""
+    other = replace(WANTED, size="s-8vcpu-16gb", count=2)
+    assert not changes(FOUND, other)
+    assert "to have other nodes, add --data replace_nodes=true" in next(notes(FOUND, other))
+    allowed = replace(other, replace_nodes=True)
+    (words,) = changes(FOUND, allowed).words
+    assert words.startswith(
+        "node_size: s-4vcpu-8gb → s-8vcpu-16gb: a pool of 2 nodes is made, then ml-pool is"
+    )
+    assert pools.step(FOUND, allowed) == pools.Make("ml-pool-s-8vcpu-16gb", "s-8vcpu-16gb", 2)
+    new = NodePool("q", "ml-pool-s-8vcpu-16gb", "s-8vcpu-16gb", 2)
+    between = replace(FOUND, node_pools=(POOL, new))
+    assert pools.step(between, allowed) == pools.Retire(POOL)
+    assert not changes(between, other)
+    assert "the pool ml-pool of s-4vcpu-8gb is left from replacing nodes" in next(notes(between, other))
+    assert pools.step(between, replace(WANTED, replace_nodes=True)) == pools.Retire(new)  # and back again
+    done = replace(FOUND, node_pools=(new,))
+    assert not changes(done, allowed)
+    assert list(notes(done, allowed)) == []
+
+
+def test_a_pool_that_is_scaled_is_replaced_by_one_that_is() -> None:
+    """With the bounds that it has, where none are set."""
+    wanted = replace(WANTED, size="s-8vcpu-16gb", replace_nodes=True)
+    fields = {"auto_scale": True, "min_nodes": 1, "max_nodes": 9}
+    assert pools.step(scaled(1, 9), wanted) == pools.Make("ml-pool-s-8vcpu-16gb", wanted.size, 3, fields)
+
+
 def test_a_newer_patch_is_no_difference() -> None:
     """The setting is a minor; where it is a patch that the cluster has left behind, that is said."""
     assert list(notes(replace(FOUND, version="1.34.7-do.0"), WANTED)) == []
