@@ -13,8 +13,9 @@ region = "nyc3"
 # one. It cannot be changed later.
 vpc = None
 
-# Minor version of Kubernetes, of which the newest patch that is offered is taken. Each release of Kubeflow
-# supports certain minors only (see vendored/kubeflow.toml), so "latest" is refused.
+# Minor version of Kubernetes, of which the newest patch that is offered is taken; or a version of
+# DigitalOcean's, such as "1.34.1-do.2". Each release of Kubeflow supports certain minors only (see
+# vendored/kubeflow.toml), so "latest" is refused. A newer one upgrades a cluster that exists, for good.
 kubernetes_version = "1.34"
 
 # Set to true to try a minor that the release of Kubeflow does not list; nobody has promised that it works.
@@ -23,9 +24,19 @@ unsupported_kubernetes = False
 # Nodes, and DigitalOcean's slug of their size. Three of 4 vCPU and 8 GB hold all of Kubeflow 26.03 or 1.10.2.
 # s-2vcpu-4gb was the classic choice, three of them and later five. Five have the room in sum, but istiod asks
 # for 2 GiB in one piece, and beside DigitalOcean's own pods such a node has a little less than that.
-# A higher node_count adds nodes to a cluster that exists; a lower one is refused for now.
+# A higher node_count adds nodes to a cluster that exists; a lower one takes scale_down, another size
+# replace_nodes.
 node_count = 3
 node_size = "s-4vcpu-8gb"
+
+# Set to true in one run (--data scale_down=true) to have nodes deleted that are more than node_count, or than
+# node_autoscale allows. Run without it first: it names the nodes, and the pods that would not start again
+# elsewhere or would lose what they keep on the node.
+scale_down = False
+
+# Set to true in one run (--data replace_nodes=true) to have nodes of another node_size: new ones are made in
+# a pool of their own, the old ones are drained and deleted. Both are billed meanwhile.
+replace_nodes = False
 
 # The settings below are None unless you set them: then DigitalOcean decides for a new cluster, and what a
 # cluster has is left as it is.

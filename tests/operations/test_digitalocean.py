@@ -146,10 +146,10 @@ def test_a_cluster_that_is_adopted_gets_our_tags_and_what_the_settings_say(tmp_p
     for words in ("cluster_tags: theirs → theirs, tideflow, tideflow:production", "node_count: 2 → 3"):
         assert f"would change the cluster production: {words}" in printed
     assert cloud.asked == []
-    cloud = Cloud(
-        FOREIGN, FOREIGN, None, **ANSWERS
-    )  # which goes away, since nobody serves its Kubernetes here
-    assert run(cloud, tmp_path / "again", "--data", "adopt_cluster=true")[0] == 1
+    # It goes away once it has been asked for, since nobody serves its Kubernetes here.
+    cloud = Cloud(FOREIGN, FOREIGN, FOREIGN, None, **ANSWERS)
+    same = ("--data", 'kubernetes_version="1.33"')
+    assert run(cloud, tmp_path / "again", "--data", "adopt_cluster=true", *same)[0] == 1
     assert cloud.asked == [
         (
             "PUT",

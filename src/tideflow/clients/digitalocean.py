@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tideflow.clients.billed import Billed
 from tideflow.clients.domains import Domains
+from tideflow.clients.pools import Pools
 from tideflow.clients.provided import Account, Cluster, Credentials, Options, Size
 from tideflow.errors import DigitalOceanError
 
@@ -17,7 +18,7 @@ _PER_PAGE = 200  # the most that the API gives at once
 _LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
 
 
-class DigitalOcean(Billed, Domains):
+class DigitalOcean(Billed, Domains, Pools):
     """The API, with one account's token; ``timeout`` is in seconds, for each answer.
 
     A request that fails is made again where that cannot do a thing twice, until two minutes after the first
@@ -67,10 +68,6 @@ class DigitalOcean(Billed, Domains):
             clusters += found
             number += 1
         return clusters
-
-    def cluster(self, cluster_id: str) -> Cluster:
-        """Return one cluster."""
-        return self._call("GET", f"kubernetes/clusters/{cluster_id}", _cluster, ["kubernetes:read"])
 
     def create_cluster(
         self,
@@ -126,17 +123,6 @@ class DigitalOcean(Billed, Domains):
         """Have some of the API's fields of a cluster become others; those not given stay as they are."""
         path = f"kubernetes/clusters/{cluster_id}"
         self._call("PUT", path, _nothing, ["kubernetes:update"], {"name": name, **fields})
-
-    def update_node_pool(
-        self, cluster_id: str, pool_id: str, *, name: str, count: int, fields: Mapping[str, Any] | None = None
-    ) -> None:
-        """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run.
-
-        ``fields`` are others of the API's fields for node pools; those not given stay as they are.
-        """
-        path = f"kubernetes/clusters/{cluster_id}/node_pools/{pool_id}"
-        body = {"name": name, "count": count, **(fields or {})}
-        self._call("PUT", path, _nothing, ["kubernetes:update"], body)
 
     def delete_cluster(self, cluster_id: str) -> None:
         """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""

@@ -60,6 +60,8 @@ class Settings:
     node_count: int
     node_size: str
     node_autoscale: tuple[int, int] | Literal[False] | None
+    scale_down: bool
+    replace_nodes: bool
     high_availability: bool | None
     auto_upgrade: bool | None
     surge_upgrade: bool | None
@@ -115,6 +117,8 @@ class Settings:
             node_count=count,
             node_size=reading.text(data, "node_size"),
             node_autoscale=reading.between(data, "node_autoscale", count),
+            scale_down=reading.flag(data, "scale_down"),
+            replace_nodes=reading.flag(data, "replace_nodes"),
             high_availability=reading.if_set(data, "high_availability", reading.flag),
             auto_upgrade=reading.if_set(data, "auto_upgrade", reading.flag),
             surge_upgrade=reading.if_set(data, "surge_upgrade", reading.flag),

@@ -10,6 +10,7 @@ from pyinfra.api.facts import FactBase
 from typing_extensions import override
 
 from tideflow.connectors.platform import Question
+from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,36 @@ class Cluster(FactBase["dict[str, Any] | None"]):
         return found
 
 
+class Upgrades(FactBase["list[str] | None"]):
+    """DigitalOcean's versions that the cluster can be upgraded to, such as ``1.34.1-do.2``.
+
+    None while there is no cluster, or where the token may not know.
+    """
+
+    @override
+    def command(self) -> Question:  # type: ignore[override]
+        """Ask the API."""
+        return Question(_upgrades)
+
+    @override
+    def process(self, output: Iterable[str]) -> list[str]:
+        """Read the JSON."""
+        found: list[str] = json.loads("".join(output))
+        return found
+
+
 def _cluster(platform: PlatformConnector) -> dict[str, Any] | None:
     cluster = platform.cluster()
     return None if cluster is None else dataclasses.asdict(cluster)
+
+
+def _upgrades(platform: PlatformConnector) -> list[str] | None:
+    api, cluster = platform.digitalocean, platform.cluster()
+    if api is None or cluster is None:
+        return None
+    try:
+        return api.upgrades(cluster.id)
+    except DigitalOceanError as error:
+        if error.status in {403, 404}:
+            return None
+        raise

@@ -13,12 +13,14 @@ from weakref import WeakKeyDictionary
 
 from pyinfra import host
 
+from tideflow.connectors.platform import CLUSTER
 from tideflow.engine.applying import Application, StatedGate
 from tideflow.engine.manifests import load
 from tideflow.errors import VendoringError
 from tideflow.operations.credentials import Credentials
 from tideflow.operations.offers import unsupported_version
-from tideflow.operations.running import is_dry, platform, refusing, settings
+from tideflow.operations.running import is_dry, platform, promised, refusing, settings
+from tideflow.operations.upgrading import is_asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +123,9 @@ def _check_version(stated: Release) -> None:
     if target.digitalocean is None:
         return
     cluster = target.cluster()
-    version = chosen.kubernetes_version if cluster is None else cluster.version
+    # Once the step of the cluster has been through its checks, an upgrade comes before this base.
+    coming = cluster is None or (promised(CLUSTER) and is_asked_for(cluster, chosen.kubernetes_version))
+    version = chosen.kubernetes_version if cluster is None or coming else cluster.version
     for problem in unsupported_version(
         version, stated, unsupported=chosen.unsupported_kubernetes, usable=stated.kubernetes
     ):

@@ -9,16 +9,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tideflow.connectors.settings import TAG
+from tideflow.operations import pools
 from tideflow.operations.words import counted, said
 
 if TYPE_CHECKING:
-    from tideflow.clients.provided import Cluster, NodePool
+    from tideflow.clients.provided import Cluster
     from tideflow.connectors.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A cluster as the settings have it; ``autoscale`` is the least and the most nodes, or False for off."""
+    """A cluster as the settings have it; ``autoscale`` is the least and the most nodes, or False for off.
+
+    ``scale_down`` allows to delete nodes, ``replace_nodes`` to put those of another size in their place.
+    """
 
     name: str
     region: str
@@ -32,6 +36,8 @@ class Wanted:
     surge_upgrade: bool | None = None
     maintenance_window: str | None = None
     tags: tuple[str, ...] | None = None
+    scale_down: bool = False
+    replace_nodes: bool = False
 
     @classmethod
     def of(cls, settings: Settings, *, name: str) -> Self:
@@ -49,6 +55,8 @@ class Wanted:
             surge_upgrade=settings.surge_upgrade,
             maintenance_window=settings.maintenance_window,
             tags=settings.cluster_tags,
+            scale_down=settings.scale_down,
+            replace_nodes=settings.replace_nodes,
         )
 
     def __str__(self) -> str:
@@ -90,33 +98,22 @@ class Wanted:
 
     def pool_fields(self) -> dict[str, Any]:
         """Return the API's fields for the pool of a new cluster."""
-        return {} if self.autoscale is None else _scaling(self.autoscale)
+        return {} if self.autoscale is None else pools.scaling(self.autoscale)
 
 
 @dataclass(frozen=True)
 class Changes:
     """What has to become another: in words, ``setting: old → new``, and as fields of the API.
 
-    ``count`` is how many nodes the pool is to have; None if nothing of the pool changes.
+    What has to be done for the pool is known one step after another; see ``pools.step``.
     """
 
     words: list[str] = field(default_factory=list)
     cluster: dict[str, Any] = field(default_factory=dict)
-    pool: dict[str, Any] = field(default_factory=dict)
-    count: int | None = None
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to change."""
         return bool(self.words)
-
-
-def pool_of(found: Cluster, wanted: Wanted) -> NodePool | None:
-    """Return the pool that the settings are about: ours by its name, or else the first of the size.
-
-    Pools that people made besides, for GPUs perhaps, are theirs.
-    """
-    ours = (pool for pool in found.node_pools if pool.name == f"{wanted.name}-pool")
-    return next(ours, next((pool for pool in found.node_pools if pool.size == wanted.size), None))
 
 
 def changes(found: Cluster, wanted: Wanted) -> Changes:
@@ -141,57 +138,14 @@ def changes(found: Cluster, wanted: Wanted) -> Changes:
         change(
             "maintenance_window", found.maintenance_window, window, maintenance_policy=_policy(window or "")
         )
-    return _with_pool(made, pool_of(found, wanted), wanted)
-
-
-def nodes_now(pool: NodePool) -> tuple[int, int]:
-    """Return how many nodes a pool is to have, and how many it may be scaled up to."""
-    return pool.count, max(pool.count, pool.max_nodes if pool.auto_scale else 0)
-
-
-def nodes_then(pool: NodePool, wanted: Wanted) -> tuple[int, int]:
-    """Return the same of the pool as it is wanted.
-
-    While a pool is scaled, how many nodes there are is not ours to say, but for the bounds.
-    """
-    bounds = _autoscale(pool) if wanted.autoscale is None else wanted.autoscale
-    if not bounds:
-        count = max(pool.count, wanted.count)
-        return count, count
-    return min(max(pool.count, bounds[0]), bounds[1]), bounds[1]
-
-
-def _with_pool(made: Changes, pool: NodePool | None, wanted: Wanted) -> Changes:
-    if pool is None:
-        return made
-    was = _autoscale(pool)
-    fields: dict[str, Any] = {}
-    if wanted.autoscale not in {None, was}:
-        becomes = wanted.autoscale or False
-        made.words.append(f"node_autoscale: {said(was)} → {said(becomes)}")
-        fields = _scaling(becomes)
-    count, _ = nodes_then(pool, wanted)
-    if count != pool.count:
-        made.words.append(f"node_count: {pool.count} → {count}")
-    if not fields and count == pool.count:
-        return made
-    return Changes(made.words, made.cluster, fields, count)
+    made.words.extend(pools.words(found, wanted))
+    return made
 
 
 def _tags(found: Cluster, wanted: Wanted) -> list[str]:
     """Return the tags that the cluster is to have; those of others stay where none are set."""
     others = found.tags if wanted.tags is None else wanted.tags
     return list(dict.fromkeys([*others, *wanted.own_tags]))
-
-
-def _autoscale(pool: NodePool) -> tuple[int, int] | Literal[False]:
-    return pool.auto_scale and (pool.min_nodes, pool.max_nodes)
-
-
-def _scaling(bounds: tuple[int, int] | Literal[False]) -> dict[str, Any]:
-    if not bounds:
-        return {"auto_scale": False}
-    return {"auto_scale": True, "min_nodes": bounds[0], "max_nodes": bounds[1]}
 
 
 def _policy(window: str) -> dict[str, str]:

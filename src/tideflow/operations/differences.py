@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from tideflow.connectors.settings import TAG
 from tideflow.errors import SettingError
-from tideflow.operations import versions
-from tideflow.operations.clusters import changes, pool_of
-from tideflow.operations.words import counted
+from tideflow.operations import pools, versions
+from tideflow.operations.clusters import changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tideflow.clients.provided import Cluster, NodePool
+    from tideflow.clients.provided import Cluster
     from tideflow.operations.clusters import Wanted
 
 
@@ -43,39 +42,35 @@ def problems(found: Cluster, wanted: Wanted, *, adopt: bool) -> Iterator[Setting
             f"the control plane of {the_cluster} is highly available, and high_availability is false",
             hint="DigitalOcean does not take that back: set high_availability to None or true",
         )
-    pool = pool_of(found, wanted)
-    fewer = pool and _fewer(pool, wanted)
-    if pool is not None and fewer:
-        yield SettingError(
-            f"the pool {pool.name} of {the_cluster} has {counted(pool.count, 'node')}, and {fewer}",
-            hint="nodes are not removed from here yet: set at least as many as there are, or remove nodes in "
-            "DigitalOcean's control panel first",
-        )
-
-
-def _fewer(pool: NodePool, wanted: Wanted) -> str:
-    """Return which setting wants fewer nodes than there are, if one does."""
-    if wanted.autoscale:
-        most = wanted.autoscale[1]
-        return f"node_autoscale allows {most} at most" if pool.count > most else ""
-    if wanted.autoscale is None and pool.auto_scale:
-        return ""
-    return f"the setting node_count is {wanted.count}" if pool.count > wanted.count else ""
 
 
 def notes(found: Cluster, wanted: Wanted) -> Iterator[str]:
-    """Yield which settings are not true of a cluster, since nothing is done about it from here yet."""
-    pool = pool_of(found, wanted)
+    """Yield which settings are not true of a cluster, and are left so."""
+    pool = pools.pool_of(found, wanted)
     sizes = ", ".join(dict.fromkeys(each.size for each in found.node_pools))
-    for setting, value, there, same in (
-        ("kubernetes_version", wanted.version, found.version, versions.is_of(found.version, wanted.version)),
-        ("node_size", wanted.size, sizes, pool is not None and pool.size == wanted.size),
-    ):
-        if not same:
-            yield (
-                f"the setting {setting} is {value}, and the cluster has {there}: that is not changed from "
-                "here yet, but in DigitalOcean's control panel"
-            )
+    if versions.is_older(wanted.version, found.version):
+        yield (
+            f"the setting kubernetes_version is {wanted.version}, and the cluster has {found.version}, which "
+            "is newer: that is left"
+        )
+    own = pools.own_pools(found, wanted)
+    if pool is None or (pool not in own and pool.size != wanted.size):
+        yield (
+            f"the setting node_size is {wanted.size}, and the cluster has {sizes}: Tideflow made none of its "
+            "pools, and replaces none; add a pool of that size in DigitalOcean's control panel"
+        )
+    elif pool.size != wanted.size and not wanted.replace_nodes:
+        yield (
+            f"the setting node_size is {wanted.size}, and the cluster has {sizes}: to have other nodes, add "
+            "--data replace_nodes=true"
+        )
+    if pool is not None and pool.size == wanted.size and not wanted.replace_nodes:
+        for other in pools.replaced(found, wanted):
+            if pool in own:
+                yield (
+                    f"the pool {other.name} of {other.size} is left from replacing nodes, and billed: to "
+                    "have it drained and deleted, add --data replace_nodes=true"
+                )
     if pool is not None and wanted.autoscale is None and pool.auto_scale:
         yield (
             f"DigitalOcean scales the pool {pool.name} between {pool.min_nodes} and {pool.max_nodes} nodes: "
@@ -85,7 +80,7 @@ def notes(found: Cluster, wanted: Wanted) -> Iterator[str]:
 
 def _differences(found: Cluster, wanted: Wanted) -> Iterator[str]:
     """Yield all that is not as the settings say, whether it can be changed or not."""
-    pool = pool_of(found, wanted)
+    pool = pools.pool_of(found, wanted)
     sizes = ", ".join(dict.fromkeys(each.size for each in found.node_pools))
     if found.region != wanted.region:
         yield f"region: {found.region} → {wanted.region}"
@@ -93,9 +88,9 @@ def _differences(found: Cluster, wanted: Wanted) -> Iterator[str]:
         yield f"vpc: {found.vpc} → {wanted.vpc}"
     if not versions.is_of(found.version, wanted.version):
         yield f"kubernetes_version: {found.version} → {wanted.version}"
-    if pool is None or pool.size != wanted.size:
+    if not wanted.replace_nodes and (pool is None or pool.size != wanted.size):
         yield f"node_size: {sizes} → {wanted.size}"
-    if pool is not None and _fewer(pool, wanted):
+    if pool is not None and not wanted.scale_down and pools.excess(pool, wanted):
         yield f"node_count: {pool.count} → {wanted.most_nodes}"
     if wanted.ha is False and found.ha:
         yield "high_availability: on → off"

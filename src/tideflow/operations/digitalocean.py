@@ -11,9 +11,9 @@ from tideflow.clients.waiting import wait_for
 from tideflow.connectors.platform import CLUSTER
 from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.kubernetes import Object
-from tideflow.operations import clusters, differences, mesh, provisioning, versions
+from tideflow.operations import changing, clusters, differences, mesh, provisioning, upgrading, versions
 from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
-from tideflow.operations.words import counted
+from tideflow.operations.words import counted, some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -53,15 +53,23 @@ def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[Functio
     for note in differences.notes(found, wanted):
         host.log_styled(note, fg="yellow")
     changed = clusters.changes(found, wanted)
-    if not provisioning.is_settled(found):
+    newer = upgrading.is_asked_for(found, wanted.version)
+    settled = provisioning.is_settled(found)
+    if not settled:
         announce(f"wait for the cluster {found.name}, which is {found.state}")
     for words in changed.words:
         announce(f"change the cluster {found.name}: {words}")
-    if changed or not provisioning.is_settled(found):
-        yield change(functools.partial(_change, target, api, wanted, timeout=timeout))
+    for words in changing.announced(target, found, wanted):
+        announce(words)
+    left = [] if changed or newer or not settled else changing.left_over(target)
+    if left:
+        announce(f"let pods on {some(left)} again, which an earlier run was about to delete")
+    if changed or newer or left or not settled:
+        yield change(functools.partial(changing.change, target, api, wanted, timeout=timeout))
         return
     mesh.check(target)
     nodes = sum(pool.count for pool in found.node_pools)
+    changing.tell_what_is_newer(found)
     host.noop(f"the cluster {found.name} runs Kubernetes {found.version} on {counted(nodes, 'node')}")
 
 
@@ -101,34 +109,6 @@ def _create(
     )
     provisioning.wait(target, live, timeout=timeout)
     target.host.log(f"made the cluster {wanted.name}: {wanted}")
-    mesh.check(target)
-
-
-def _change(
-    target: PlatformConnector,
-    api: DigitalOcean,
-    wanted: Wanted,
-    live: Callable[[str], None],
-    *,
-    timeout: float,
-) -> None:
-    """Make a cluster that is there as it is wanted, once it runs; what differs may have changed by then."""
-    target.forget()  # an autoscaler may have made nodes since, which are not to be taken away
-    found = target.cluster()
-    if found is None or found.state != "running":
-        provisioning.wait(target, live, timeout=timeout)
-        found = target.cluster()
-    if found is None:
-        raise provisioning.deleted(target)
-    changed = clusters.changes(found, wanted)
-    if changed.cluster:
-        api.update_cluster(found.id, name=found.name, fields=changed.cluster)
-    pool = clusters.pool_of(found, wanted)
-    if pool is not None and changed.count is not None:
-        api.update_node_pool(found.id, pool.id, name=pool.name, count=changed.count, fields=changed.pool)
-    provisioning.wait(target, live, timeout=timeout)
-    for words in changed.words:
-        target.host.log(f"changed {words}")
     mesh.check(target)
 
 

@@ -60,8 +60,8 @@ class Fit:
         """Return the error that there is not enough room, with what would be."""
         return SettingError(
             f"Kubeflow does not fit {counted(self.number, 'node')} of {self.size}",
-            hint=f"set node_count and node_size to what would hold it: {self._enough(others)}. To have other "
-            "nodes than there are takes a new cluster",
+            hint=f"set node_count and node_size to what would hold it: {self._enough(others)}. Nodes of "
+            "another size take replace_nodes",
         )
 
     def _enough(self, others: Iterable[str]) -> str:

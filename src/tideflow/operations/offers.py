@@ -52,20 +52,23 @@ class Offers:
         regions = [offer.slug for offer in self.options.regions]
         if wanted.region not in regions:
             yield _not_offered("region", wanted.region, regions)
+        yield from self.has_nodes(wanted.size, wanted.region)
+        yield from self.room(wanted.most_nodes)
+
+    def has_nodes(self, slug: str, region: str) -> Iterator[SettingError]:
+        """Yield the problem if nodes of a size are not offered, or not in a region that is."""
+        regions = [offer.slug for offer in self.options.regions]
         slugs = [offer.slug for offer in self.options.sizes]
-        size = self.sizes.get(wanted.size)
-        if wanted.size not in slugs:
-            yield _not_offered("node_size", wanted.size, slugs)
-        elif wanted.region in regions and size is not None and wanted.region not in size.regions:
-            here = [
-                slug for slug in slugs if slug in self.sizes and wanted.region in self.sizes[slug].regions
-            ]
+        size = self.sizes.get(slug)
+        if slug not in slugs:
+            yield _not_offered("node_size", slug, slugs)
+        elif region in regions and size is not None and region not in size.regions:
+            here = [other for other in slugs if other in self.sizes and region in self.sizes[other].regions]
             yield SettingError(
-                f"the region {wanted.region} has no {wanted.size}",
+                f"the region {region} has no {slug}",
                 hint=f"set node_size to what it has ({', '.join(sorted(here)) or 'nothing now'}), or region "
                 f"to one that has it ({', '.join(sorted(size.regions)) or 'none now'})",
             )
-        yield from self.room(wanted.most_nodes)
 
     def room(self, nodes: int) -> Iterator[SettingError]:
         """Yield the problem if the account may not have so many more nodes."""

@@ -12,8 +12,20 @@ from pyinfra import host, logger
 
 from tideflow.connectors.settings import TAG
 from tideflow.errors import DigitalOceanError, SettingError, TideflowError
-from tideflow.operations import bases, clusters, differences, fitting, prices, versions
+from tideflow.facts.digitalocean import Upgrades
+from tideflow.operations import (
+    bases,
+    changing,
+    differences,
+    fitting,
+    pools,
+    prices,
+    scaling,
+    upgrading,
+    versions,
+)
 from tideflow.operations.demand import Demand, demand
+from tideflow.operations.leaving import View
 from tideflow.operations.offers import Offers
 from tideflow.operations.running import platform, refusing
 
@@ -68,6 +80,8 @@ def preflight(wanted: Wanted, *, adopt: bool, unsupported: bool) -> None:
         problems = list(differences.problems(found, wanted, adopt=adopt))
         if adopt or TAG in found.tags:
             problems += _before_it_grows(target, api, found, wanted)
+            problems += _before_nodes_go(target, api, found, wanted)
+            problems += _before_an_upgrade(found, wanted, unsupported=unsupported)
     _refuse(problems)
 
 
@@ -99,21 +113,48 @@ def _before_it_grows(
     target: PlatformConnector, api: DigitalOcean, found: Cluster, wanted: Wanted
 ) -> Iterator[TideflowError]:
     """Yield what keeps a cluster from becoming one that costs more, if it is to."""
-    pool = clusters.pool_of(found, wanted)
+    pool = pools.pool_of(found, wanted)
     if pool is None:
         return
-    now, then = clusters.nodes_now(pool), clusters.nodes_then(pool, wanted)
+    now, then = pools.nodes_now(pool), pools.nodes_then(pool, wanted)
     ha = bool(wanted.ha or found.ha)
-    if then <= now and ha == found.ha:
+    new = pools.is_to_be_made(found, wanted)
+    if then <= now and ha == found.ha and not new:
         return
     vendored = _Vendored.read(target)
     yield from vendored.problems
-    if then > now:
+    size = wanted.size if new else pool.size
+    if then > now or new:
         offers = _offers(target, api)
-        yield from offers.room(then[1] - pool.count)
+        yield from offers.has_nodes(size, found.region)
+        yield from offers.room(then[1] - (0 if new else pool.count))
         if found.node_pools == (pool,):
-            yield from _room(vendored, offers, found.region, pool.size, then)
-    _say(_bill(vendored, pool.size, then, ha=ha))
+            yield from _room(vendored, offers, found.region, size, then)
+    _say(_bill(vendored, size, then, ha=ha))
+    if new:
+        host.log(f"until the {pool.count} nodes of {pool.size} are gone, both are billed")
+
+
+def _before_nodes_go(
+    target: PlatformConnector, api: DigitalOcean, found: Cluster, wanted: Wanted
+) -> Iterator[TideflowError]:
+    """Yield what keeps nodes from going, with the pods that would lose something, and the numbers."""
+    if changing.loses_nodes(found, wanted):
+        size = None
+        if pools.is_to_be_made(found, wanted):
+            size = _offers(target, api).size(wanted.size)
+        yield from scaling.problems(found, wanted, View.read(target.kubernetes()), size)
+
+
+def _before_an_upgrade(found: Cluster, wanted: Wanted, *, unsupported: bool) -> Iterator[TideflowError]:
+    """Yield what keeps a cluster from the version of the settings."""
+    asked = upgrading.is_asked_for(found, wanted.version)
+    known = asked and found.state != "upgrading"  # else it is not yet what it can be upgraded from
+    offered: list[str] | None = host.get_fact(Upgrades) if known else None
+    if known and offered is None:
+        _not_checked("which versions the cluster can be upgraded to (the token may not know)")
+    release = bases.release() if asked else None
+    yield from upgrading.problems(found, wanted.version, offered, release, unsupported=unsupported)
 
 
 def _offers(target: PlatformConnector, api: DigitalOcean) -> Offers:

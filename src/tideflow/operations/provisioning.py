@@ -42,7 +42,12 @@ def wait(target: PlatformConnector, live: Callable[[str], None], *, timeout: flo
                 hint="run this step again: it goes on waiting",
             )
         live(f"waiting {elapsed:.0f} s for the cluster {target.platform}: {how}")
-        time.sleep(_POLL_REHEARSAL if target.rehearsal else _POLL)
+        time.sleep(pause(target))
+
+
+def pause(target: PlatformConnector) -> float:
+    """Return the seconds between two looks at a cluster."""
+    return _POLL_REHEARSAL if target.rehearsal else _POLL
 
 
 def deleted(target: PlatformConnector) -> ApplyError:

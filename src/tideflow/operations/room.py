@@ -8,7 +8,7 @@ from pyinfra import host
 
 from tideflow.connectors.platform import CLUSTER
 from tideflow.errors import SettingError
-from tideflow.operations import clusters, fitting
+from tideflow.operations import fitting, pools
 from tideflow.operations.demand import demand
 from tideflow.operations.running import executing, operation, platform, promised, to_run
 
@@ -60,4 +60,4 @@ def _most_nodes(cluster: Cluster | None) -> int:
     """Return how many nodes there may be, once DigitalOcean has scaled those that it scales."""
     if cluster is None:
         return 0
-    return sum(clusters.nodes_now(pool)[1] for pool in cluster.node_pools)
+    return sum(pools.nodes_now(pool)[1] for pool in cluster.node_pools)

@@ -22,6 +22,13 @@ def is_of(slug: str, version: str) -> bool:
     return slug == version or slug.startswith((f"{version}.", f"{version}-"))
 
 
+def is_older(version: str, other: str) -> bool:
+    """Tell whether a version is older than another one, as far as both say it: 1.34 is not, of 1.34.1."""
+    first, second = _numbers(version), _numbers(other)
+    known = min(len(first), len(second))
+    return first[:known] < second[:known]
+
+
 def newest(slugs: Iterable[str], version: str) -> str | None:
     """Return the newest slug of a minor or a patch; None if there is none."""
     return max((slug for slug in slugs if is_of(slug, version)), key=_numbers, default=None)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def said(value: object) -> str:
     """Return the value of a setting."""
@@ -16,3 +21,9 @@ def said(value: object) -> str:
 def counted(number: int, noun: str) -> str:
     """Return so many of something, such as ``1 node`` or ``3 nodes``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def some(words: Sequence[str], most: int = 8) -> str:
+    """Return a list that people still want to read; how many more there are is said."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

@@ -527,3 +527,67 @@ def test_a_netrc_does_not_replace_the_token(
     server.then(200, ACCOUNT)
     api.account()
     assert server.headers[0]["Authorization"] == f"Bearer {TOKEN}"
+
+
+CLUSTER = f"{CLUSTERS}/c-1"
+
+
+def cluster_with(*pools: str, **changed: Any) -> dict[str, Any]:
+    """Return the answer to a look at a cluster with pools of these names."""
+    listed = [{"id": name, "name": name, "size": "s-4vcpu-8gb", "count": 3} for name in pools]
+    return {"kubernetes_cluster": {**described(), "node_pools": listed, **changed}}
+
+
+def make_pool(api: DigitalOcean) -> None:
+    """Have another pool made."""
+    api.create_node_pool("c-1", name="new", size="s-4vcpu-8gb", count=3)
+
+
+def test_a_pool_is_looked_for_before_it_is_asked_for_again(
+    server: Server, api: DigitalOcean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice would be paid for twice; a refusal after a lost answer may be because of what that one made."""
+    monkeypatch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
+    server.then(CUT)
+    server.then(200, cluster_with("ml-pool", "new"))
+    make_pool(api)
+    server.then(500, FAILED)
+    server.then(200, cluster_with("ml-pool"))
+    server.then(422, {"id": "unprocessable_entity", "message": "name is already in use"})
+    server.then(200, cluster_with("ml-pool", "new"))
+    make_pool(api)
+    asked = server.asked
+    assert asked.count(f"POST {CLUSTER}/node_pools") == 3
+    server.then(422, {"id": "unprocessable_entity", "message": "droplet limit"})
+    with pytest.raises(DigitalOceanError, match="droplet limit"):
+        make_pool(api)
+    assert server.asked[-1] == f"POST {CLUSTER}/node_pools"  # what is refused is not looked for
+
+
+def test_an_upgrade_that_was_not_answered_may_have_begun(
+    server: Server, api: DigitalOcean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster's state shows it, or its version if all is done by then."""
+    monkeypatch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
+    for changed in ({"status": {"state": "upgrading"}}, {"version": "1.34.2-do.0"}):
+        server.then(CUT)
+        server.then(200, cluster_with("ml-pool", **changed))
+        api.upgrade("c-1", "1.34.2-do.0")
+    assert server.asked == [f"POST {CLUSTER}/upgrade", f"GET {CLUSTER}"] * 2
+
+
+def test_what_a_cluster_can_be_upgraded_to(server: Server, api: DigitalOcean) -> None:
+    """The API says null where there is nothing."""
+    server.then(200, {"available_upgrade_versions": [{"slug": "1.34.2-do.0"}]})
+    server.then(200, {"available_upgrade_versions": None})
+    assert [api.upgrades("c-1"), api.upgrades("c-1")] == [["1.34.2-do.0"], []]
+
+
+def test_nodes_and_pools_are_deleted_once(server: Server, api: DigitalOcean) -> None:
+    """What is gone when an answer was lost is what was asked for."""
+    server.then(CUT)
+    server.then(404, {"id": "not_found", "message": "it is not there"})
+    api.delete_node("c-1", "p-1", "n-1")
+    server.then(204)
+    api.delete_node_pool("c-1", "p-1")
+    assert server.asked[-1] == f"DELETE {CLUSTER}/node_pools/p-1"

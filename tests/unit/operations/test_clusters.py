@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.connectors.test_settings import read
 
 from tideflow.clients.provided import Cluster, NodePool
+from tideflow.operations import pools
 from tideflow.operations.clusters import Wanted, changes
 from tideflow.operations.differences import notes, problems
 
@@ -40,6 +41,15 @@ def scaled(least: int, most: int, count: int = 3) -> Cluster:
 def why_not(found: Cluster = FOUND, *, adopt: bool = False, **wanted: Any) -> list[str]:
     """Return the problems as they are printed."""
     return list(map(str, problems(found, replace(WANTED, **wanted), adopt=adopt)))
+
+
+def changed_pool(found: Cluster, wanted: Wanted) -> tuple[int | None, dict[str, Any]]:
+    """Return how many nodes the pool is to have next, and the fields of the API; None for no change."""
+    step = pools.step(found, wanted)
+    if step is None:
+        return None, {}
+    assert isinstance(step, pools.Change)
+    return step.count, dict(step.fields)
 
 
 def test_what_is_not_set_is_left() -> None:
@@ -72,7 +82,8 @@ def test_a_field_of_the_cluster_is_changed(
 ) -> None:
     """That field alone, and it is said from what to what."""
     made = changes(FOUND, replace(WANTED, **wanted))
-    assert (made.words, made.cluster, made.count) == ([words], cluster, None)
+    assert (made.words, made.cluster) == ([words], cluster)
+    assert pools.step(FOUND, replace(WANTED, **wanted)) is None
 
 
 def test_off_is_another_thing_than_not_set() -> None:
@@ -80,12 +91,9 @@ def test_off_is_another_thing_than_not_set() -> None:
     found = replace(FOUND, auto_upgrade=True, surge_upgrade=True)
     made = changes(found, replace(WANTED, auto_upgrade=False, surge_upgrade=False))
     assert made.cluster == {"auto_upgrade": False, "surge_upgrade": False}
-    made = changes(scaled(1, 9), replace(WANTED, autoscale=False))
-    assert (made.words, made.pool, made.count) == (
-        ["node_autoscale: 1 to 9 → off"],
-        {"auto_scale": False},
-        3,
-    )
+    off = replace(WANTED, autoscale=False)
+    assert changes(scaled(1, 9), off).words == ["node_autoscale: 1 to 9 → off"]
+    assert changed_pool(scaled(1, 9), off) == (3, {"auto_scale": False})
 
 
 @pytest.mark.parametrize(
@@ -97,19 +105,19 @@ def test_off_is_another_thing_than_not_set() -> None:
 )
 def test_a_pool_is_scaled_between_bounds(bounds: tuple[int, int], count: int, words: list[str]) -> None:
     """It gets the nodes that are missing to the least; node_count is what a pool begins with, no more."""
-    made = changes(FOUND, replace(WANTED, autoscale=bounds, count=bounds[1]))
-    assert (made.words, made.count) == (words, count)
-    assert made.pool == {"auto_scale": True, "min_nodes": bounds[0], "max_nodes": bounds[1]}
+    wanted = replace(WANTED, autoscale=bounds, count=bounds[1])
+    assert changes(FOUND, wanted).words == words
+    fields = {"auto_scale": True, "min_nodes": bounds[0], "max_nodes": bounds[1]}
+    assert changed_pool(FOUND, wanted) == (count, fields)
 
 
-def test_nodes_are_added_and_never_removed() -> None:
-    """Fewer of them is an error, until removing them is something that Tideflow does."""
-    made = changes(FOUND, replace(WANTED, count=5))
-    assert (made.words, made.pool, made.count) == (["node_count: 3 → 5"], {}, 5)
-    (why,) = why_not(count=2)
-    assert "the pool ml-pool of the cluster ml has 3 nodes, and the setting node_count is 2" in why
-    (why,) = why_not(autoscale=(1, 2), count=2)
-    assert "node_autoscale allows 2 at most" in why
+def test_nodes_are_added() -> None:
+    """By one number; fewer of them take a setting."""
+    five = replace(WANTED, count=5)
+    assert changes(FOUND, five).words == ["node_count: 3 → 5"]
+    assert changed_pool(FOUND, five) == (5, {})
+    assert not changes(FOUND, replace(WANTED, count=2))
+    assert pools.step(FOUND, replace(WANTED, count=2)) is None
 
 
 def test_a_pool_that_is_scaled_is_not_counted() -> None:
@@ -147,7 +155,7 @@ def test_high_availability_is_not_taken_back() -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     """Nobody likes to find them one after another."""
-    assert len(why_not(replace(FOUND, ha=True), region="fra1", vpc="w", ha=False, count=1)) == 4
+    assert len(why_not(replace(FOUND, ha=True), region="fra1", vpc="w", ha=False)) == 3
 
 
 def test_a_cluster_of_somebody_else_is_left_alone() -> None:
@@ -172,17 +180,46 @@ def test_pools_that_people_made_besides_are_theirs() -> None:
     found = replace(FOUND, node_pools=(gpus, POOL))
     assert not changes(found, WANTED)
     assert list(notes(found, WANTED)) == []
-    assert changes(found, replace(WANTED, count=4)).count == 4
+    assert changed_pool(found, replace(WANTED, count=4)) == (4, {})
     alone = replace(FOUND, node_pools=(gpus,))
-    assert changes(alone, replace(WANTED, count=4)).count is None
+    assert pools.step(alone, replace(WANTED, count=4, replace_nodes=True, scale_down=True)) is None
     assert "node_size is s-4vcpu-8gb, and the cluster has gpu-h100x1-80gb" in next(notes(alone, WANTED))
 
 
-def test_a_newer_patch_is_no_difference_and_a_minor_is() -> None:
-    """The setting is a minor; upgrades are said, and not made here."""
+def test_nodes_of_another_size_are_replaced_if_that_is_allowed() -> None:
+    """What is left of it, by a run without the setting, is said."""
+    other = replace(WANTED, size="s-8vcpu-16gb", count=2)
+    assert not changes(FOUND, other)
+    assert "to have other nodes, add --data replace_nodes=true" in next(notes(FOUND, other))
+    allowed = replace(other, replace_nodes=True)
+    (words,) = changes(FOUND, allowed).words
+    assert words.startswith(
+        "node_size: s-4vcpu-8gb → s-8vcpu-16gb: a pool of 2 nodes is made, then ml-pool is"
+    )
+    assert pools.step(FOUND, allowed) == pools.Make("ml-pool-s-8vcpu-16gb", "s-8vcpu-16gb", 2)
+    new = NodePool("q", "ml-pool-s-8vcpu-16gb", "s-8vcpu-16gb", 2)
+    between = replace(FOUND, node_pools=(POOL, new))
+    assert pools.step(between, allowed) == pools.Retire(POOL)
+    assert not changes(between, other)
+    assert "the pool ml-pool of s-4vcpu-8gb is left from replacing nodes" in next(notes(between, other))
+    assert pools.step(between, replace(WANTED, replace_nodes=True)) == pools.Retire(new)  # and back again
+    done = replace(FOUND, node_pools=(new,))
+    assert not changes(done, allowed)
+    assert list(notes(done, allowed)) == []
+
+
+def test_a_pool_that_is_scaled_is_replaced_by_one_that_is() -> None:
+    """With the bounds that it has, where none are set."""
+    wanted = replace(WANTED, size="s-8vcpu-16gb", replace_nodes=True)
+    fields = {"auto_scale": True, "min_nodes": 1, "max_nodes": 9}
+    assert pools.step(scaled(1, 9), wanted) == pools.Make("ml-pool-s-8vcpu-16gb", wanted.size, 3, fields)
+
+
+def test_a_newer_patch_is_no_difference() -> None:
+    """The setting is a minor; where it is a patch that the cluster has left behind, that is said."""
     assert list(notes(replace(FOUND, version="1.34.7-do.0"), WANTED)) == []
-    assert "the setting kubernetes_version is 1.34" in next(
-        notes(replace(FOUND, version="1.33.7-do.0"), WANTED)
+    assert "the setting kubernetes_version is 1.34.1-do.0" in next(
+        notes(FOUND, replace(WANTED, version="1.34.1-do.0"))
     )
 
 
@@ -267,7 +304,7 @@ bounds = st.tuples(st.integers(1, 9), st.integers(0, 9)).map(lambda pair: (pair[
 )
 def test_what_is_changed_is_as_wanted_then(wanted: Wanted, found: Cluster) -> None:
     """A second run has nothing to do, and no change takes a node away."""
-    if list(problems(found, wanted, adopt=True)):
+    if list(problems(found, wanted, adopt=True)) or pools.excess(found.node_pools[0], wanted):
         return
     made = changes(found, wanted)
     body = {**made.cluster, "id": "c", "name": "ml", "region": "nyc3", "version": FOUND.version}
@@ -277,10 +314,11 @@ def test_what_is_changed_is_as_wanted_then(wanted: Wanted, found: Cluster) -> No
     body.setdefault("tags", list(found.tags))
     body.setdefault("maintenance_policy", {"day": "any", "start_time": "00:00"})
     pool = found.node_pools[0]
-    count = pool.count if made.count is None else made.count
+    then, fields = changed_pool(found, wanted)
+    count = pool.count if then is None else then
     assert count >= pool.count
     scaling = {"auto_scale": pool.auto_scale, "min_nodes": pool.min_nodes, "max_nodes": pool.max_nodes}
     body["node_pools"] = [
-        {"id": "p", "name": pool.name, "size": pool.size, "count": count, **scaling, **made.pool}
+        {"id": "p", "name": pool.name, "size": pool.size, "count": count, **scaling, **fields}
     ]
     assert not changes(Cluster.from_response(body), wanted)

@@ -24,6 +24,21 @@ def test_a_minor_means_its_newest_patch(asked: str, meant: str | None) -> None:
     assert versions.newest(OFFERED, asked) == meant
 
 
+@pytest.mark.parametrize(
+    ("version", "other", "older"),
+    [
+        ("1.33", "1.34.1-do.2", True),
+        ("1.34", "1.34.1-do.2", False),
+        ("1.34.1-do.1", "1.34.1-do.2", True),
+        ("1.9", "1.10", True),
+        ("1.35", "1.34.1-do.2", False),
+    ],
+)
+def test_versions_are_older_as_far_as_both_say_it(version: str, other: str, *, older: bool) -> None:
+    """A minor is not older than its patches."""
+    assert versions.is_older(version, other) is older
+
+
 def test_the_minors_that_are_offered() -> None:
     """Newest first, each once."""
     assert versions.minors(OFFERED) == ["1.34", "1.33"]

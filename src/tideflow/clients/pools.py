@@ -1,0 +1,106 @@
+"""What of DigitalOcean's API is about a cluster that exists: its pools of nodes, and its version."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tideflow.clients.provided import Cluster
+from tideflow.clients.requesting import Requesting
+from tideflow.errors import DigitalOceanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_PATH = "kubernetes/clusters"
+_LOOKS_AFTER = (1.0, 3.0, 8.0)  # seconds; what was asked for may take a moment to be listed
+
+
+class Pools(Requesting):
+    """Each method makes one request, but for those that look at the cluster when they were not answered."""
+
+    def cluster(self, cluster_id: str) -> Cluster:
+        """Return one cluster."""
+        return self._call("GET", f"{_PATH}/{cluster_id}", _cluster, ["kubernetes:read"])
+
+    def create_node_pool(
+        self, cluster_id: str, *, name: str, size: str, count: int, fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Have another pool made, whose nodes take minutes to run; a cluster has one of each name.
+
+        If it is not known whether it was made, the cluster is looked at before it is asked for again.
+        """
+
+        def ask() -> None:
+            body = {"name": name, "size": size, "count": count, **(fields or {})}
+            self._call("POST", f"{_PATH}/{cluster_id}/node_pools", _nothing, ["kubernetes:update"], body)
+
+        def made(found: Cluster) -> bool:
+            return any((pool.name, pool.size) == (name, size) for pool in found.node_pools)
+
+        self._once(cluster_id, ask, made)
+
+    def update_node_pool(
+        self, cluster_id: str, pool_id: str, *, name: str, count: int, fields: Mapping[str, Any] | None = None
+    ) -> None:
+        """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run.
+
+        ``fields`` are others of the API's fields for node pools; those not given stay as they are.
+        """
+        body = {"name": name, "count": count, **(fields or {})}
+        path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}"
+        self._call("PUT", path, _nothing, ["kubernetes:update"], body)
+
+    def delete_node_pool(self, cluster_id: str, pool_id: str) -> None:
+        """Have a pool deleted with all its nodes."""
+        path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}"
+        self._call("DELETE", path, _nothing, ["kubernetes:update"])
+
+    def delete_node(self, cluster_id: str, pool_id: str, node_id: str) -> None:
+        """Have one node drained and deleted, so that its pool has one less; it takes minutes."""
+        path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}/nodes/{node_id}"
+        self._call("DELETE", path, _nothing, ["kubernetes:update"])
+
+    def upgrades(self, cluster_id: str) -> list[str]:
+        """Return the slugs of the versions that a cluster can be upgraded to."""
+
+        def slugs(found: Any) -> list[str]:
+            return [version["slug"] for version in found["available_upgrade_versions"] or ()]
+
+        return self._call("GET", f"{_PATH}/{cluster_id}/upgrades", slugs, ["kubernetes:read"])
+
+    def upgrade(self, cluster_id: str, version: str) -> None:
+        """Have a cluster upgraded to one of its ``upgrades``; it takes many minutes.
+
+        If it is not known whether it has begun, the cluster is looked at before it is asked for again.
+        """
+
+        def ask() -> None:
+            path = f"{_PATH}/{cluster_id}/upgrade"
+            self._call("POST", path, _nothing, ["kubernetes:update"], {"version": version})
+
+        self._once(cluster_id, ask, lambda found: found.state == "upgrading" or found.version == version)
+
+    def _once(self, cluster_id: str, ask: Callable[[], None], done: Callable[[Cluster], bool]) -> None:
+        """Ask for a thing, and again only if the cluster shows after a while that it was not done."""
+        for last, pause in enumerate(_LOOKS_AFTER, start=1):
+            try:
+                return ask()
+            except DigitalOceanError as error:
+                # A refusal is final, unless what a lost request has done is the reason for it.
+                if last == 1 and not error.unsure:
+                    raise
+                time.sleep(pause)
+                if done(self.cluster(cluster_id)):
+                    return None
+                if last == len(_LOOKS_AFTER) or not error.unsure:
+                    raise
+        return None
+
+
+def _cluster(found: Any) -> Cluster:
+    return Cluster.from_response(found["kubernetes_cluster"])
+
+
+def _nothing(_: Any) -> None:
+    """Want nothing of an answer but that it is a success."""
