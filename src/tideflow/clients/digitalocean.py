@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tideflow.clients.provided import Account, Cluster, Credentials, Options, Size
+from tideflow.clients.provided import Account, Cluster, Credentials, LoadBalancer, Options, Size
 from tideflow.clients.requesting import Requesting
 from tideflow.errors import DigitalOceanError
 
@@ -145,6 +145,15 @@ class DigitalOcean(Requesting):
         """Return credentials of a cluster; each call makes new ones."""
         path = f"kubernetes/clusters/{cluster_id}/credentials?expiry_seconds={expiry_seconds}"
         return self._call("GET", path, Credentials.from_response, ["kubernetes:access_cluster"])
+
+    def load_balancer(self, balancer_id: str) -> LoadBalancer:
+        """Return one load balancer."""
+        return self._call(
+            "GET",
+            f"load_balancers/{balancer_id}",
+            lambda found: LoadBalancer.from_response(found["load_balancer"]),
+            ["load_balancer:read"],
+        )
 
     def one_clicks(self) -> list[str]:
         """Return the slugs of the 1-click applications for clusters."""

@@ -181,3 +181,27 @@ class Credentials:
             token=found["token"],
             expires_at=dt.datetime.fromisoformat(found["expires_at"]),
         )
+
+
+@dataclass(frozen=True)
+class LoadBalancer:
+    """A load balancer: its address, which is empty at first, and its settings."""
+
+    id: str
+    ip: str
+    size: int
+    proxy_protocol: bool
+    idle_seconds: int
+    allowed: tuple[str, ...]
+
+    @classmethod
+    def from_response(cls, found: Any) -> Self:
+        """Read one of the API's ``load_balancer`` objects."""
+        return cls(
+            id=found["id"],
+            ip=found.get("ip") or "",
+            size=int(found.get("size_unit") or 1),
+            proxy_protocol=bool(found.get("enable_proxy_protocol")),
+            idle_seconds=int(found.get("http_idle_timeout_seconds") or 60),
+            allowed=tuple((found.get("firewall") or {}).get("allow") or ()),
+        )

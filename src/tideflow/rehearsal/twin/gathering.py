@@ -56,7 +56,7 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
             for name, value in (metadata.get("annotations") or {}).items()
             if name.startswith(_ANNOTATION)
         }
-        addresses = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+        is_reached = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")
         yield Balancer(
             id=balancers.identity(service),
             name=told.get("name") or f"a{metadata['uid'].replace('-', '')}"[:32],
@@ -64,7 +64,7 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
             region=cluster.region,
             vpc_uuid=cluster.vpc_uuid,
             created_at=_created(service),
-            ip=addresses[0].get("ip", ""),
+            ip=balancers.address(service) if is_reached else "",
             ports=[
                 {
                     "protocol": port["protocol"].lower(),
