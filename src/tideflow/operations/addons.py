@@ -118,7 +118,7 @@ def _longest(target: PlatformConnector) -> float:
     chosen = target.settings
     pace = Pace.named(chosen.pace, pod_ready_seconds=chosen.pod_ready_seconds, speed=chosen.speed)
     # Pods and load balancers of a rehearsal are not as fast as DigitalOcean's twin.
-    return max(_LONGEST / pace.speed, 20 + 3 * pace.pod_ready_seconds[1])
+    return _LONGEST / pace.speed + 8 + 3 * pace.pod_ready_seconds[1]
 
 
 def _install(
@@ -135,7 +135,7 @@ def _install(
         raise ApplyError(f"the cluster {target.platform} is gone", hint=f"run again: {to_run('cluster')}")
     looking = Looking(cluster, longest=_longest(target))
     start = seen = time.monotonic()
-    ours: set[str] = set()
+    ours: dict[str, Collection[str]] = {}  # what this run has ordered, with the warnings from before
     while True:
         try:
             standings = {slug: looking.at(slug) for slug in slugs}
@@ -152,8 +152,8 @@ def _install(
             if due:
                 _order(cluster, api, found.id, due)
                 looking.ordered(due)
-                ours |= due.keys()
-            _wait_on(cluster, live, standings, elapsed=time.monotonic() - start, timeout=timeout)
+                ours |= {slug: releases.warnings(cluster, slug) for slug in due}
+            _wait_on(cluster, live, standings, ours, elapsed=time.monotonic() - start, timeout=timeout)
         time.sleep(_PAUSE_REHEARSAL if target.rehearsal else _PAUSE)
         seen, before = time.monotonic(), seen
         looking.passed(seen - before)
@@ -175,13 +175,15 @@ def _order(cluster: Kubernetes, api: DigitalOcean, cluster_id: str, due: Mapping
         host.log_styled(f"{error.message}: it may have begun, which the cluster will tell", fg="yellow")
 
 
-def _refuse_vain(cluster: Kubernetes, standings: Mapping[str, Standing], ours: Collection[str]) -> None:
+def _refuse_vain(
+    cluster: Kubernetes, standings: Mapping[str, Standing], ours: Mapping[str, Collection[str]]
+) -> None:
     """Raise ``ApplyError`` if what this run has ordered would have to be ordered again."""
     for slug, standing in standings.items():
         if standing.todo != "order" or slug not in ours:
             continue
         orders.drop(cluster, [slug])
-        reason = releases.complaint(cluster, slug)
+        reason = releases.complaint(cluster, slug, beside=ours[slug])
         because = f" ({reason})" if reason else ""
         if standing.rolled_back:
             hint = "run this step again: it installs it anew"
@@ -194,6 +196,7 @@ def _wait_on(
     cluster: Kubernetes,
     live: Callable[[str], None],
     standings: Mapping[str, Standing],
+    ours: Mapping[str, Collection[str]],
     *,
     elapsed: float,
     timeout: float,
@@ -201,8 +204,8 @@ def _wait_on(
     """Say what is waited for; raises ``ApplyError`` when the ``timeout`` has passed."""
     waited = {slug: standing for slug, standing in standings.items() if standing.todo != "nothing"}
     told = "; ".join(f"{slug}: {standing.why or 'ordered'}" for slug, standing in waited.items())
-    reasons = filter(None, (releases.complaint(cluster, slug) for slug in waited))
-    if reason := "; ".join(reasons):
+    reasons = (releases.complaint(cluster, slug, beside=ours.get(slug, ())) for slug in waited)
+    if reason := "; ".join(filter(None, reasons)):
         told += f" ({reason})"
     if elapsed > timeout:
         raise ApplyError(

@@ -80,7 +80,7 @@ def configured(*, wanted: Balancing, timeout: float) -> Generator[FunctionComman
         raise ApplyError(f"{edges.NGINX} is gone", hint=f"run again: {to_run('load_balancer')}")
     changes = list(_changes(wanted))
     for words in changes:
-        announce(f"set of the load balancer {words}")
+        announce(f"change the load balancer: {words}")
     if changes:
         yield change(functools.partial(_configure, target, wanted, changes, timeout=timeout))
         return
@@ -142,17 +142,18 @@ def _configure(
     cluster = target.kubernetes()
     if cluster is None:
         raise ApplyError(f"the cluster {target.platform} is gone", hint=f"run again: {to_run('cluster')}")
-    metadata = {"name": edges.NGINX.name, "namespace": edges.NGINX.namespace}
+    metadata: dict[str, Any] = {"name": edges.NGINX.name, "namespace": edges.NGINX.namespace}
     path = f"/api/v1/namespaces/{edges.NGINX.namespace}"
-    annotated = {**metadata, "annotations": wanted.annotations()}
-    body = {"apiVersion": "v1", "kind": "Service", "metadata": annotated}
+    annotations = wanted.annotations()
+    annotated = {**metadata, "annotations": annotations} if annotations else metadata
+    body: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": annotated}
     cluster.apply(f"{path}/services/{edges.NGINX.name}", body, field_manager=_MANAGER)
     _await(target, cluster, wanted, live, patience=min(_PATIENCE, timeout))
     if (data := _data(wanted)) or _owned(shown(_CONFIG), "f:data"):
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
         cluster.apply(f"{path}/configmaps/{_CONFIG.name}", body, field_manager=_MANAGER)
     for words in changes:
-        target.host.log(f"set of the load balancer {words}")
+        target.host.log(f"changed {words}")
 
 
 def _await(

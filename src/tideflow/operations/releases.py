@@ -19,7 +19,7 @@ from tideflow.engine import readiness
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource
@@ -132,15 +132,24 @@ def _live(
     return found
 
 
-def complaint(cluster: Kubernetes, namespace: str) -> str:
-    """Return the newest warning in a namespace, of a Service if there is one, on one line; "" for none."""
+def warnings(cluster: Kubernetes, namespace: str) -> dict[str, Mapping[str, Any]]:
+    """Return the warnings that are known of a namespace, by what tells each from those to come."""
     path = f"/api/v1/namespaces/{namespace}/events"
     events = cluster.get(path, query={"fieldSelector": "type=Warning"})["items"] or ()
+    return {f"{event['metadata']['uid']} {event.get('count')}": event for event in events}
+
+
+def complaint(cluster: Kubernetes, namespace: str, *, beside: Collection[str] = ()) -> str:
+    """Return the newest warning in a namespace, of a Service if there is one, on one line; "" for none.
+
+    Those ``beside`` which it is asked for are left out.
+    """
 
     def weight(event: Mapping[str, Any]) -> tuple[bool, str]:
         when = event.get("lastTimestamp") or event.get("eventTime") or ""
         return event["involvedObject"].get("kind") == "Service", when
 
+    events = [event for known, event in warnings(cluster, namespace).items() if known not in beside]
     newest = max(events, key=weight, default=None)
     if newest is None:
         return ""

@@ -99,7 +99,7 @@ class Looking:
         if release.age < self._longest:
             self._pending.add(release.name)
             return Standing("wait", f"its release is {release.status}")
-        why = f"its release has been {release.status} for {release.age / 60:.0f} minutes"
+        why = f"its release has been {release.status} for {release.age:.0f} s"
         return Standing("order", why, stuck=release)
 
 

@@ -64,7 +64,7 @@ def roll_back(cluster: Kubernetes, slug: str) -> None:
     if number > 1:
         _record(cluster, slug, number, "failed")
         return
-    for path, _ in reversed(list(charts.objects(slug))):
+    for path, _ in reversed([*charts.objects(slug), *charts.made_by_hooks(slug, cluster)]):
         if _read(cluster, path) is not None:
             cluster.delete(path)
     if number:

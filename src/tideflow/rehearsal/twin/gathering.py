@@ -56,7 +56,7 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
             for name, value in (metadata.get("annotations") or {}).items()
             if name.startswith(_ANNOTATION)
         }
-        is_reached = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")
+        entries = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")
         yield Balancer(
             id=balancers.identity(service),
             name=told.get("name") or f"a{metadata['uid'].replace('-', '')}"[:32],
@@ -64,7 +64,8 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
             region=cluster.region,
             vpc_uuid=cluster.vpc_uuid,
             created_at=_created(service),
-            ip=balancers.address(service) if is_reached else "",
+            # A hostname may be told in its place.
+            ip=(entries[0].get("ip") or balancers.address(service)) if entries else "",
             ports=[
                 {
                     "protocol": port["protocol"].lower(),

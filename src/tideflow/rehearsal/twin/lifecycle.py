@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _EVERY = 0.2  # seconds between two looks
 _AGAIN = 3.0  # seconds until something that failed is tried again
-_LEAST_HELM = 10.0  # seconds
+_LEAST_HELM = 5.0  # seconds
 
 # How long the real service takes, in seconds; divided by the speed.
 _CLUSTER = 300.0
