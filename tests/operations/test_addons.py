@@ -143,6 +143,31 @@ def test_what_is_gone_is_put_back_even_if_the_answer_is_lost(platform: Platform)
     assert platform.step().count(NO_CHANGE) == 2
 
 
+def test_a_release_without_its_record_is_taken_over(platform: Platform) -> None:
+    """What it made says whose it is."""
+    platform.kubectl("delete", "secret", "-n", "metrics-server", "-l", "owner=helm")
+    assert "would install the 1-click metrics-server" in platform.dry()
+    before = platform.get("deployment", "-n", "metrics-server", "metrics-server")["metadata"]["uid"]
+    assert SUCCESS in platform.step()
+    assert platform.releases()["metrics-server"] == "deployed"
+    assert platform.get("deployment", "-n", "metrics-server", "metrics-server")["metadata"]["uid"] == before
+
+
+def test_what_somebody_else_has_is_named_and_nothing_is_ordered(platform: Platform) -> None:
+    """Helm would give up over it without a word."""
+    platform.kubectl("delete", "secret", "-n", "metrics-server", "-l", "owner=helm")
+    release = ("apiservice", "v1beta1.metrics.k8s.io", "meta.helm.sh/release-name")
+    platform.kubectl("annotate", *release[:2], f"{release[2]}=mine", "--overwrite")
+    ordered = platform.ordered()
+    printed = platform.step(check=False)
+    assert "APIService v1beta1.metrics.k8s.io is there and not of a release metrics-server" in printed
+    assert "take metrics-server out of the setting addons" in printed
+    assert platform.ordered() == ordered
+    assert platform.step("--data", 'addons=["ingress-nginx"]').count(NO_CHANGE) == 2
+    platform.kubectl("annotate", *release[:2], f"{release[2]}=metrics-server", "--overwrite")
+    assert SUCCESS in platform.step()
+
+
 @pytest.mark.parametrize("status", ["pending-install", "uninstalling"])
 def test_an_installation_that_was_cut_off_is_begun_anew(platform: Platform, status: str) -> None:
     """Helm would refuse to go on, so that its record goes once nobody can be at work any more."""

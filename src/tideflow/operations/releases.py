@@ -36,6 +36,13 @@ _LOOKED_AT = {
 }
 
 
+_ONLY_ONE = {
+    "ingress-nginx": ("networking.k8s.io", "IngressClass", "nginx"),
+    "metrics-server": ("apiregistration.k8s.io", "APIService", "v1beta1.metrics.k8s.io"),
+}
+_RELEASE = "meta.helm.sh/release-name"
+
+
 @dataclass(frozen=True)
 class Release:
     """The newest revision of a release; ``age`` is in seconds, since its status changed."""
@@ -130,6 +137,20 @@ def _live(
             return None
         raise
     return found
+
+
+def foreign(cluster: Kubernetes, name: str) -> str:
+    """Return which object keeps Helm from installing a release, since it is somebody else's; "" for none.
+
+    Looked at is what a cluster has one of. Helm takes over what says that it is the release's.
+    """
+    if name not in _ONLY_ONE:
+        return ""
+    group, kind, one = _ONLY_ONE[name]
+    live = _live(cluster, cluster.resources().of_kind(group, kind), "", one)
+    if live is None or (live["metadata"].get("annotations") or {}).get(_RELEASE) == name:
+        return ""
+    return f"{kind} {one}"
 
 
 def warnings(cluster: Kubernetes, namespace: str) -> dict[str, Mapping[str, Any]]:

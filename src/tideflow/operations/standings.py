@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tideflow.errors import KubernetesError
+from tideflow.errors import KubernetesError, SettingError
 from tideflow.operations import orders, releases
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Looking:
         self._pending: set[str] = set()
 
     def at(self, slug: str) -> Standing:
-        """Return how a 1-click stands now."""
+        """Return how a 1-click stands now; raises ``SettingError`` if somebody else's is in its place."""
         if self._cluster is None:
             return Standing("order")
         if _is_leaving(self._cluster, slug):
@@ -79,6 +79,11 @@ class Looking:
         if slug in self._ages:
             why = "nothing came of its installation, or it was rolled back"
             return Standing("order", why, rolled_back=True)
+        if self._cluster is not None and (other := releases.foreign(self._cluster, slug)):
+            raise SettingError(
+                f"{other} is there and not of a release {slug}, so that the 1-click cannot be installed",
+                hint=f"if it is not needed, delete it; else take {slug} out of the setting addons",
+            )
         return Standing("order")
 
     def _given_up(self, release: Release) -> Standing:

@@ -16,15 +16,15 @@ _NOT_FOUND = 404
 def begin(cluster: Kubernetes, slug: str) -> bool:
     """Write the objects of a 1-click, and a revision that is pending; tell whether Helm does that.
 
-    It does not while it takes an older revision for one that is still under way, or half deleted. Raises
-    ``RehearsalError`` for a 1-click that nobody stands in for.
+    It does not while it takes an older revision for one that is still under way, or half deleted, nor over
+    what is somebody else's. Raises ``RehearsalError`` for a 1-click that nobody stands in for.
     """
     if slug not in charts.CHARTS:
         known = ", ".join(charts.CHARTS)
         raise RehearsalError(f"the rehearsal has no 1-click {slug}", hint=f"it has {known}")
     _namespace(cluster, slug)
     number, status = helm.revision(cluster, slug)
-    if status.startswith("pending") or status == "uninstalling":
+    if status.startswith("pending") or status == "uninstalling" or _is_taken(cluster, slug):
         return False
     _record(cluster, slug, number + 1, "pending-upgrade" if number else "pending-install")
     for path, body in [*charts.objects(slug), *charts.made_by_hooks(slug, cluster)]:
@@ -69,6 +69,14 @@ def roll_back(cluster: Kubernetes, slug: str) -> None:
             cluster.delete(path)
     if number:
         helm.forget(cluster, slug, number)
+
+
+def _is_taken(cluster: Kubernetes, slug: str) -> bool:
+    for path, _ in charts.objects(slug):
+        live = _read(cluster, path)
+        if live is not None and (live["metadata"].get("annotations") or {}).get(charts.OWNER) != slug:
+            return True
+    return False
 
 
 def _namespace(cluster: Kubernetes, slug: str) -> None:

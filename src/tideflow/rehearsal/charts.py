@@ -28,13 +28,18 @@ class Chart:
     application: str
 
 
+OWNER = "meta.helm.sh/release-name"
+"""The annotation by which Helm knows what is its own."""
+
 CHARTS = {_NGINX: Chart("4.13.3", "1.13.3"), _METRICS: Chart("3.13.0", "0.8.0")}
 """The chart that each slug stands for; release and namespace have the slug's name."""
 
 
 def objects(slug: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield path and object of all that the chart's manifest has."""
-    return _nginx() if slug == _NGINX else _metrics()
+    for path, body in _nginx() if slug == _NGINX else _metrics():
+        body["metadata"]["annotations"] = {OWNER: slug, "meta.helm.sh/release-namespace": slug}
+        yield path, body
 
 
 def made_by_hooks(slug: str, cluster: Kubernetes) -> Iterator[tuple[str, dict[str, Any]]]:
