@@ -114,6 +114,8 @@ def test_all_unknown_slugs_are_named_at_once_and_nothing_is_ordered(platform: Pl
     ordered = platform.ordered()
     printed = platform.step("--data", 'addons=["ingress-nginx", "metric-server", "foo"]', check=False)
     assert "does not offer: metric-server, foo; it offers: ingress-nginx, metrics-server" in printed
+    printed = platform.step("--data", 'addons=["ingress-nginx", "cert-manager"]', check=False)
+    assert "the 1-click cert-manager would be in the namespace of the one that Kubeflow brings" in printed
     printed = platform.step("--data", 'addons=["metrics-server"]', check=False)
     assert 'the setting edge is "nginx", and the setting addons lacks ingress-nginx' in printed
     assert platform.ordered() == ordered

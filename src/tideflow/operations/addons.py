@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 INGRESS_NGINX = "ingress-nginx"
 """The slug of the 1-click, and the namespace and the name of the release it installs."""
 
+_KUBEFLOWS_OWN = "cert-manager"
 _LONGEST = 12 * 60.0  # seconds an installation may take: Helm gives up after ten minutes, and begins later
 _PAUSE = 5.0  # seconds between two looks; a rehearsal is faster
 _PAUSE_REHEARSAL = 0.5
@@ -83,8 +84,13 @@ def installed(*, slugs: Sequence[str], timeout: float) -> Generator[FunctionComm
 
 @refusing
 def check(slugs: Collection[str]) -> None:
-    """End the run, naming all of them, for slugs that are neither offered nor installed."""
+    """End the run, naming all of them, for slugs that are neither offered nor installed, or are Kubeflow's."""
     target = platform()
+    if _KUBEFLOWS_OWN in slugs:
+        raise SettingError(
+            f"the 1-click {_KUBEFLOWS_OWN} would be in the namespace of the one that Kubeflow brings",
+            hint=f"take {_KUBEFLOWS_OWN} out of the setting addons",
+        )
     if target.digitalocean is None or not (unknown := [slug for slug in slugs if slug not in offered()]):
         return
     cluster = target.kubernetes()
