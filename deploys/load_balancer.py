@@ -1,12 +1,21 @@
-"""The 1-click nginx, whose load balancer has the address that the hostname points to."""
+"""The 1-clicks, and the load balancer of nginx, whose address is what the hostname points to."""
 
-from tideflow.operations import digitalocean
+from tideflow.operations import addons, balancers, edges
 from tideflow.operations.running import promise, require_cluster, settings
 
 require_cluster()
 
-digitalocean.one_click(
-    name="Load balancer", slug=digitalocean.INGRESS_NGINX, timeout=settings().timeout_seconds
-)
+# Before the first change of the run, as an unknown one would be found after minutes.
+_slugs = edges.addons()
+addons.check(_slugs)
 
-promise(digitalocean.LOAD_BALANCER)
+addons.installed(name="Addons", slugs=_slugs, timeout=settings().timeout_seconds)
+
+if edges.edge() == "nginx":
+    balancers.configured(
+        name="Load balancer", wanted=settings().balancing, timeout=settings().timeout_seconds
+    )
+else:
+    edges.left_over(name="Load balancer")
+
+promise(balancers.LOAD_BALANCER)

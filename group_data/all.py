@@ -68,6 +68,11 @@ cluster_tags = None
 # Tideflow did not make. Without it such a cluster is left alone, and the run says what differs.
 adopt_cluster = False
 
+# DigitalOcean's 1-click applications for the cluster. metrics-server is what Kubeflow's autoscalers ask;
+# without ingress-nginx, set edge = "istio". One that is taken out of the list stays in the cluster. Leave
+# "cert-manager" out: it would be in the namespace that Kubeflow's own has.
+addons = ["ingress-nginx", "metrics-server"]
+
 # --- Who reaches it ---------------------------------------------------------------------------------------
 
 # The name under which browsers reach Kubeflow; its DNS record leads to the load balancer, see dns_zone. The
@@ -92,6 +97,29 @@ dns_wait_minutes = None
 
 # Who logs in, and who owns the first Profile. A placeholder too: a real platform refuses it.
 email = "user@example.com"
+
+# What has the load balancer: "nginx", the 1-click ingress-nginx with an Ingress for the hostname, or "istio",
+# Kubeflow's own ingress gateway, with nothing between. nginx is retired upstream: where DigitalOcean does not
+# offer it any more, and the cluster does not have it, it is "istio" all the same.
+edge = "nginx"
+
+# The settings of the load balancer; None leaves what is there, and one that is set no more is taken back.
+
+# How many nodes it has, 1 to 100, each for more connections and for a price of its own. DigitalOcean changes
+# it once an hour, and not in the first hour.
+load_balancer_size = None
+
+# Networks that may connect, such as ["192.0.2.0/24"]; all others may not, nor may who checks a certificate's
+# name over HTTP.
+load_balancer_sources = None
+
+# True tells the addresses of clients to nginx by the PROXY protocol. Inside of the cluster the load balancer
+# is then known by the hostname, which has to have its DNS record.
+load_balancer_proxy_protocol = False
+
+# Seconds that an HTTP connection may be silent, 30 to 600 (DigitalOcean's default is 60). Notebooks are,
+# while a cell computes.
+load_balancer_idle_seconds = None
 
 # Set to true in one run (--data change_password=true) to choose another password.
 change_password = False

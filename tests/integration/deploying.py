@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 PROJECT = Path(__file__).parents[2]
 _PROGRAMS = Path(sys.executable).parent
@@ -62,7 +62,7 @@ class Checkout(Folder):
     """A folder with what users run, and a rehearsal of its own under ``.tideflow``."""
 
     @classmethod
-    def make(cls, folder: Path) -> Checkout:
+    def make(cls, folder: Path) -> Self:
         """Copy what a clone has, without upstream's manifests."""
         for name in ("deploys", "group_data", "templates"):
             shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

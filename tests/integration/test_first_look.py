@@ -117,7 +117,7 @@ def test_all_problems_are_told_at_once(checkout: Checkout, how: str) -> None:
     printed = done.stdout + done.stderr
     assert done.returncode == 1
     for expected in (
-        "    asked    16 pods: ",
+        "    asked    17 pods: ",
         "    offered  26 nodes of s-2vcpu-4gb: ",
         "too small for Deployment istio-system/istiod, which asks for 0.5 CPU and 2.00 GiB",
         "    fits     1 of s-4vcpu-8gb ($48 a month), or ",

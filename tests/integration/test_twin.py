@@ -89,7 +89,17 @@ def test_pydo_understands_refusals(official: Any, twin: Twin) -> None:
         other.account.get()
 
 
-def test_our_client_sends_what_the_description_allows(ours: DigitalOcean, calls: set[str]) -> None:
+def balancers(twin: Twin) -> list[str]:
+    """Return the ids of all load balancers."""
+    found = requests.get(
+        f"{twin.endpoint}/v2/load_balancers", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60
+    ).json()
+    return [balancer["id"] for balancer in found["load_balancers"]]
+
+
+def test_our_client_sends_what_the_description_allows(
+    twin: Twin, ours: DigitalOcean, calls: set[str]
+) -> None:
     """With each of its methods; one that this does not call fails the test."""
     made = ours.create_cluster(
         name="ours",
@@ -108,6 +118,7 @@ def test_our_client_sends_what_the_description_allows(ours: DigitalOcean, calls:
         "one_clicks": ours.one_clicks,
         "install_one_clicks": lambda: ours.install_one_clicks(made.id, ours.one_clicks()),
         "cluster": lambda: eventually(lambda: ours.cluster(made.id).state, lambda state: state == "running"),
+        "load_balancer": lambda: ours.load_balancer(eventually(lambda: balancers(twin))[0]),
         "update_cluster": lambda: ours.update_cluster(made.id, name=made.name, fields={"ha": True}),
         "update_node_pool": lambda: ours.update_node_pool(
             made.id, made.node_pools[0].id, name=made.node_pools[0].name, count=2

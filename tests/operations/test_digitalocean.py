@@ -165,7 +165,7 @@ def test_nodes_that_an_autoscaler_makes_meanwhile_are_not_taken_away(tmp_path: P
     looks = [described(count=count) for count in (3, 5)]
     for look in looks:
         look["node_pools"][0] |= {"auto_scale": True, "min_nodes": 3, "max_nodes": 6}
-    cloud = Cloud(*looks, None, **ANSWERS)
+    cloud = Cloud(*looks, looks[-1], None, **ANSWERS)
     run(cloud, tmp_path, "--data", "node_autoscale=[3,5]")
     scaling = {"auto_scale": True, "min_nodes": 3, "max_nodes": 5}
     assert [body for _, _, body in cloud.asked] == [{"name": f"{NAME}-pool", "count": 5, **scaling}]

@@ -38,7 +38,8 @@ class Droplet:
 class LoadBalancer:
     """A load balancer, of ``units`` nodes; it has no tag that says for which cluster it was made.
 
-    ``droplets`` are the ids of those behind it, for as long as there are any.
+    ``droplets`` are the ids of those behind it, for as long as there are any. ``ip`` is empty at first;
+    the others are its settings.
     """
 
     id: str
@@ -46,6 +47,9 @@ class LoadBalancer:
     ip: str
     units: int
     droplets: tuple[str, ...]
+    proxy_protocol: bool = False
+    idle_seconds: int = 60
+    allowed: tuple[str, ...] = ()
 
     @classmethod
     def from_response(cls, found: Mapping[str, Any]) -> Self:
@@ -56,6 +60,9 @@ class LoadBalancer:
             ip=found.get("ip") or "",
             units=int(found.get("size_unit") or 1),
             droplets=tuple(map(str, found.get("droplet_ids") or ())),
+            proxy_protocol=bool(found.get("enable_proxy_protocol")),
+            idle_seconds=int(found.get("http_idle_timeout_seconds") or 60),
+            allowed=tuple((found.get("firewall") or {}).get("allow") or ()),
         )
 
 
@@ -122,6 +129,15 @@ class Billed(Requesting):
         """Return all load balancers of the account."""
         read = LoadBalancer.from_response
         return self._listed("load_balancers", "load_balancers", read, "load_balancer:read")
+
+    def load_balancer(self, balancer_id: str) -> LoadBalancer:
+        """Return one load balancer."""
+        return self._call(
+            "GET",
+            f"load_balancers/{balancer_id}",
+            lambda found: LoadBalancer.from_response(found["load_balancer"]),
+            ["load_balancer:read"],
+        )
 
     def volumes(self) -> list[Volume]:
         """Return all volumes of the account."""

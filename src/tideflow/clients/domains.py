@@ -110,15 +110,6 @@ class Domains(Requesting):
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
-    def balancer_address(self, balancer_id: str) -> str | None:
-        """Return the address of a load balancer, None while it has none."""
-        return self._call(
-            "GET",
-            f"load_balancers/{balancer_id}",
-            lambda found: found["load_balancer"].get("ip") or None,
-            ["load_balancer:read"],
-        )
-
     def _all(self, path: str, key: str, read: Any, scope: str) -> list[Any]:
         """Return what is read of each thing in a list, page by page."""
         found: list[Any] = []

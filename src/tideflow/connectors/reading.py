@@ -16,6 +16,7 @@ MOST_NODES = 512
 """How many nodes a cluster of DigitalOcean's may have."""
 
 _TAG = re.compile(r"[A-Za-z0-9_:-]{1,255}", re.ASCII)
+_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)  # a name of a namespace as well
 _WHERE = "see group_data/all.py"
 
 
@@ -86,6 +87,18 @@ def tags(data: Data, name: str) -> tuple[str, ...]:
         raise SettingError(
             f"the setting {name} is {value!r}, not a list of tags of letters, digits, '_', ':' and '-'",
             hint=_WHERE,
+        )
+    return tuple(dict.fromkeys(value))
+
+
+def slugs(data: Data, name: str) -> tuple[str, ...]:
+    """Return DigitalOcean's slugs, each once."""
+    value = data.get(name)
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(slug, str) and _SLUG.fullmatch(slug) for slug in value
+    ):
+        raise SettingError(
+            f"the setting {name} is {value!r}, not a list of slugs such as 'metrics-server'", hint=_WHERE
         )
     return tuple(dict.fromkeys(value))
 

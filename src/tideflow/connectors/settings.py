@@ -8,9 +8,10 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tideflow.connectors import reading
+from tideflow.connectors.balancing import Balancing
 from tideflow.errors import SettingError
 from tideflow.rehearsal.pace import PACES
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from tideflow.engine.prune import Prune
 
 PRUNE: tuple[Prune, ...] = ("off", "objects", "everything")
+
+Edge = Literal["nginx", "istio"]
+"""What has the load balancer: the 1-click nginx, or Istio's own ingress gateway."""
+
+EDGES: tuple[Edge, ...] = get_args(Edge)
 
 TOKEN = "DIGITALOCEAN_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -68,6 +74,9 @@ class Settings:
     maintenance_window: str | None
     cluster_tags: tuple[str, ...] | None
     adopt_cluster: bool
+    addons: tuple[str, ...]
+    edge: Edge
+    balancing: Balancing
     hostname: str
     email: str
     dns_zone: str | None
@@ -127,6 +136,9 @@ class Settings:
             ),
             cluster_tags=reading.if_set(data, "cluster_tags", reading.tags),
             adopt_cluster=reading.flag(data, "adopt_cluster"),
+            addons=reading.slugs(data, "addons"),
+            edge=reading.choice(data, "edge", EDGES),
+            balancing=Balancing.read(data, hostname),
             hostname=hostname,
             email=email,
             dns_zone=zone,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from pyinfra import host
@@ -17,6 +17,7 @@ from tideflow.connectors.platform import CLUSTER
 from tideflow.engine.applying import Application, StatedGate
 from tideflow.engine.manifests import load
 from tideflow.errors import VendoringError
+from tideflow.operations import edges
 from tideflow.operations.credentials import Credentials
 from tideflow.operations.offers import unsupported_version
 from tideflow.operations.running import is_dry, platform, promised, refusing, settings
@@ -56,10 +57,10 @@ def base() -> Base:
     """
     name = _release()
     if name is None:
-        return _sample()
+        return _at_the_edge(_sample(), _of_all())
     stated = _stated(name)
     _check_version(stated)
-    return _read(VENDORED, stated)
+    return _at_the_edge(_read(VENDORED, stated), stated)
 
 
 def release() -> Release | None:
@@ -82,11 +83,15 @@ def _stated(name: str) -> Release:
     return pins.read(PINS).release(name)
 
 
-def _sample() -> Base:
-    """Return the sample, which is of no release: about it there is what is stated for all of them."""
+def _of_all() -> Pins:
     from tideflow.vendoring import pins  # noqa: PLC0415 - the same
 
-    return _read(SAMPLE, pins.read(PINS))
+    return pins.read(PINS)
+
+
+def _sample() -> Base:
+    """Return the sample, which is of no release: about it there is what is stated for all of them."""
+    return _read(SAMPLE, _of_all())
 
 
 def _release() -> str | None:
@@ -143,11 +148,10 @@ def _read(folder: Path, stated: Pins | Release) -> Base:
 def _patched(folder: Path, stated: Pins | Release) -> Base:
     from tideflow.vendoring.patching import patched  # noqa: PLC0415 - pydantic is slow to import
 
+    patches = [patch for patch in stated.patches if not patch.edge]
     manifests = load(folder, cache=platform().folder / "cache")
-    bodies = patched([manifest.body for manifest in manifests], stated.patches, {"email": settings().email})
-    manifests = [
-        dataclasses.replace(manifest, body=body) for manifest, body in zip(manifests, bodies, strict=True)
-    ]
+    bodies = patched([manifest.body for manifest in manifests], patches, {"email": settings().email})
+    manifests = _with_bodies(manifests, bodies)
     gates = [
         StatedGate(
             injected_by=gate.injected_by,
@@ -158,3 +162,20 @@ def _patched(folder: Path, stated: Pins | Release) -> Base:
     ]
     Application(None, set_name=SET, manifests=manifests, gates=gates).check(namespaces=_SYSTEM)
     return Base(manifests, Credentials(manifests, stated.credentials), gates)
+
+
+def _at_the_edge(found: Base, stated: Pins | Release) -> Base:
+    """Return the base as it has to be for what has the load balancer: the 1-click nginx needs nothing."""
+    from tideflow.vendoring.patching import patched  # noqa: PLC0415 - the same
+
+    patches = [patch for patch in stated.patches if patch.edge == edges.edge()]
+    if not patches:
+        return found
+    bodies = patched([manifest.body for manifest in found.manifests], patches, {})
+    return dataclasses.replace(found, manifests=edges.annotated(_with_bodies(found.manifests, bodies)))
+
+
+def _with_bodies(manifests: Sequence[Manifest], bodies: Sequence[dict[str, Any]]) -> list[Manifest]:
+    return [
+        dataclasses.replace(manifest, body=body) for manifest, body in zip(manifests, bodies, strict=True)
+    ]

@@ -9,8 +9,8 @@ from pyinfra import host
 
 from tideflow.errors import DigitalOceanError, DNSError, SettingError
 from tideflow.operations import resolving, zones
+from tideflow.operations.balancers import LOAD_BALANCER
 from tideflow.operations.delegation import SERVERS, not_delegated, refuse_elsewhere
-from tideflow.operations.digitalocean import LOAD_BALANCER
 from tideflow.operations.hostnames import Asked, goal_of, nameservers
 from tideflow.operations.running import (
     announce,

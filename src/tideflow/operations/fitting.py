@@ -23,22 +23,11 @@ if TYPE_CHECKING:
 
 _CHEAPEST = 3  # how many other sizes are named
 _MISFITS = 3  # how many pods that are too large are named
-_INGRESS = {
-    # The controllers of the 1-click ingress-nginx, with the requests of its chart.
-    "apiVersion": "apps/v1",
-    "kind": "Deployment",
-    "metadata": {"name": "ingress-nginx-controller", "namespace": "ingress-nginx"},
-    "spec": {
-        "replicas": 2,
-        "template": {
-            "spec": {
-                "containers": [
-                    {"name": "controller", "resources": {"requests": {"cpu": "100m", "memory": "90Mi"}}}
-                ]
-            }
-        },
-    },
-}
+_ADDONS = (
+    # Deployments of 1-clicks, with namespace, number of pods and their requests, as the charts have them.
+    ("ingress-nginx-controller", "ingress-nginx", 2, "100m", "90Mi"),
+    ("metrics-server", "metrics-server", 1, "100m", "200Mi"),
+)
 
 
 @dataclass(frozen=True)
@@ -81,10 +70,21 @@ class Fit:
 
 
 def foreseen(workloads: Sequence[Workload], size: Size, number: int) -> Fit:
-    """Return how workloads would fit new nodes, beside all that DigitalOcean and the ingress run there."""
+    """Return how workloads would fit new nodes, beside all that DigitalOcean and its 1-clicks run there."""
     node = {"status": {"allocatable": nodes.allocatable(size.cpus, size.memory_mib)}}
-    beside = load([*(body for _, body in system.objects()), _INGRESS])
+    beside = load([*(body for _, body in system.objects()), *_addons()])
     return _fit(size.slug, number, [node], [], [*workloads, *demand(beside).workloads])
+
+
+def _addons() -> Iterator[dict[str, Any]]:
+    for name, namespace, replicas, cpu, memory in _ADDONS:
+        container = {"name": name, "resources": {"requests": {"cpu": cpu, "memory": memory}}}
+        yield {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"replicas": replicas, "template": {"spec": {"containers": [container]}}},
+        }
 
 
 def live(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tideflow.clients.domains import Record
-from tideflow.operations.digitalocean import INGRESS_NGINX, balancer_address
+from tideflow.operations import balancers, edges
+from tideflow.operations.live import shown
 from tideflow.operations.zones import TTL
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tideflow.connectors.settings import Settings
 
 _UNKNOWN = "<the load balancer's address>"
-_ID = "kubernetes.digitalocean.com/load-balancer-id"  # the annotation of a Service that has one
 _OF_THIS_MACHINE = ".localhost"  # names below it lead to oneself, and are in no zone (RFC 6761)
 _PATIENCE = 300  # seconds
 
@@ -73,18 +73,15 @@ def goal_of(target: PlatformConnector, asked: Asked) -> str | None:
     """
     from tideflow.clients import names  # noqa: PLC0415 - the same
 
-    found = balancer_address(target, INGRESS_NGINX)
+    service = shown(edges.balanced()) if target.kubernetes() is not None else None
+    if service is None or service["spec"].get("type") != "LoadBalancer":
+        return None
+    entries = (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
+    found = next((told for entry in entries if (told := entry.get("ip") or entry.get("hostname"))), None)
     if found is None or _kind(found) != "CNAME":
         return found
     found = names.plain(found)
-    if not names.is_within(found, asked.hostname):
-        return found
-    cluster, api = target.kubernetes(), target.digitalocean
-    if cluster is None or api is None:
-        return None
-    services = cluster.get(f"/api/v1/namespaces/{INGRESS_NGINX}/services")["items"]
-    ids = (service["metadata"].get("annotations", {}).get(_ID) for service in services)
-    return next((address for found in filter(None, ids) if (address := api.balancer_address(found))), None)
+    return balancers.address(target) if names.is_within(found, asked.hostname) else found
 
 
 def _kind(goal: str) -> str:

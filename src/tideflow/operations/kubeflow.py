@@ -10,10 +10,9 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
-from tideflow.operations import dns
+from tideflow.operations import balancers, dns, edges
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
-from tideflow.operations.digitalocean import INGRESS_NGINX, balancer_address
 from tideflow.operations.kubernetes import application
 from tideflow.operations.live import secret, shown
 from tideflow.operations.running import (
@@ -97,14 +96,17 @@ def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
     yield f"--> {target.platform}: {running} of {len(pods)} pods are running"
     yield f"    Kubeflow    {_deployed(cluster)}"
     ingress = shown(INGRESS)
-    if ingress is None:
+    if edges.edge() == "istio":
+        yield f"    Name        http://{settings().hostname}"
+    elif ingress is None:
         yield f"    Name        none yet: {to_run('ingress')}"
     else:
         yield f"    Name        http://{ingress['spec']['rules'][0]['host']}"
-    if address := balancer_address(target, INGRESS_NGINX):
+    if address := balancers.address(target):
         yield f"    Address     {address} (the load balancer's)"
     elif target.digitalocean is not None:
-        yield f"    Address     none yet: {to_run('load_balancer')}"
+        step = "load_balancer" if edges.edge() == "nginx" else "kubeflow_base"
+        yield f"    Address     none yet: {to_run(step)}"
     if target.digitalocean is not None:
         yield f"    DNS         {dns.state(target)}"
     yield f"    User        {settings().email}"

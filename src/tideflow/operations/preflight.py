@@ -27,7 +27,7 @@ from tideflow.operations import (
 from tideflow.operations.demand import Demand, demand
 from tideflow.operations.leaving import View
 from tideflow.operations.offers import Offers
-from tideflow.operations.running import platform, refusing
+from tideflow.operations.running import platform, refusing, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -215,6 +215,7 @@ def _bill(vendored: _Vendored, slug: str, nodes: tuple[int, int], *, ha: bool) -
         volumes=asked.volumes,
         volumes_gib=asked.volumes_gib,
         high_availability=ha,
+        balancer_nodes=settings().balancing.size or 1,
     ).lines()
 
 

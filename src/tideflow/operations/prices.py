@@ -48,7 +48,10 @@ SIZES = {slug: Size(slug, cpus, gib * 1024, ()) for slug, cpus, gib, _ in _SIZES
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
-    """What is paid for: nodes, at most ``most_nodes`` if they are scaled, volumes, and the control plane."""
+    """What is paid for: nodes, at most ``most_nodes`` if they are scaled, volumes, and the control plane.
+
+    A load balancer of more than one node costs as much as so many.
+    """
 
     size: str
     nodes: int
@@ -56,6 +59,7 @@ class Bill:
     volumes: int
     volumes_gib: float
     high_availability: bool
+    balancer_nodes: int = 1
 
     def lines(self) -> Iterator[str]:
         """Yield the estimate for people, the sum first."""
@@ -65,7 +69,7 @@ class Bill:
             return
         parts = [
             (self.nodes * node, f"{counted(self.nodes, 'node')} of {self.size}, ${node:g} each"),
-            (LOAD_BALANCER, "a load balancer"),
+            (self.balancer_nodes * LOAD_BALANCER, self._balancer()),
         ]
         if self.volumes:
             parts.append(
@@ -82,3 +86,7 @@ class Bill:
         yield f"it costs about ${total:.0f} a month{up_to} (an estimate, by DigitalOcean's prices of {AS_OF})"
         for price, what in parts:
             yield f"    ${price:<5.0f} {what}"
+
+    def _balancer(self) -> str:
+        more = f" of {self.balancer_nodes} nodes, ${LOAD_BALANCER:g} each" if self.balancer_nodes > 1 else ""
+        return f"a load balancer{more}"

@@ -94,12 +94,14 @@ class Patch(ObjectPattern):
 
     ``path`` is a JSON pointer. The value there is ``was`` or, if it is text, contains it; otherwise the patch
     does not fit this release any more. It becomes ``becomes``, in which ``{email}`` stands for the setting.
+    With an ``edge`` it is for platforms with that setting only.
     """
 
     path: Pointer
     was: Any
     becomes: Any
     reason: Text
+    edge: Literal["", "istio"] = ""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -413,6 +414,7 @@ CALLS: dict[str, tuple[str, Callable[[DigitalOcean], object]]] = {
     f"DELETE {CLUSTERS}/c": ("kubernetes:delete", lambda api: api.delete_cluster("c")),
     "GET /v2/sizes": ("sizes:read", DigitalOcean.sizes),
     "GET /v2/droplets": ("droplet:read", DigitalOcean.droplets),
+    "GET /v2/load_balancers/b": ("load_balancer:read", lambda api: api.load_balancer("b")),
     "POST /v2/1-clicks/kubernetes": (
         "kubernetes:update and addon:create",
         lambda api: api.install_one_clicks("c", ["x"]),
@@ -434,8 +436,9 @@ def test_a_token_that_lacks_a_scope(server: Server, api: DigitalOcean, call: str
 @description.needed
 def test_scopes_are_those_of_the_description() -> None:
     """For each call that a token can lack a scope for."""
+    called = {"{cluster_id}": "c", "{node_pool_id}": "p", "{lb_id}": "b"}
     described = {
-        call.replace("{cluster_id}", "c").replace("{node_pool_id}", "p"): " and ".join(scopes)
+        re.sub(r"{\w+}", lambda found: called.get(found[0], found[0]), call): " and ".join(scopes)
         for call, scopes in description.scopes().items()
     }
     ours = {call: scope for call, (scope, _) in CALLS.items()} | {f"POST {CLUSTERS}": "kubernetes:create"}

@@ -57,7 +57,7 @@ def pod(app: str, memory: str = "0", **spec: Any) -> dict[str, Any]:
 def test_new_nodes_run_what_digitalocean_and_the_ingress_need() -> None:
     """Before the first pod of ours."""
     fit = fitting.foreseen([], USUAL, 1)
-    assert fit.asked.pods == 4  # coredns and the ingress controllers, two of each
+    assert fit.asked.pods == 5  # coredns and the ingress controllers, two of each, and metrics-server
     assert fit.packing.empty.memory < 6 * GIB
     assert fit.packing.empty.cpu < 3.9
 

@@ -26,6 +26,13 @@ def test_a_highly_available_control_plane_and_nodes_that_may_come_cost_more() ->
     assert last.split()[0] == "$40"
 
 
+def test_a_larger_load_balancer_costs_more() -> None:
+    """As much as its nodes would one by one."""
+    first, _, balancer, _ = replace(BILL, balancer_nodes=3).lines()
+    assert "about $185 a month" in first
+    assert balancer.split() == ["$36", "a", "load", "balancer", "of", "3", "nodes,", "$12", "each"]
+
+
 def test_a_size_without_a_price_is_said() -> None:
     """Rather than half a sum."""
     (line,) = replace(BILL, size="gpu-h100x1-80gb").lines()

@@ -13,7 +13,7 @@ from tideflow.clients.kubernetes import Kubernetes
 from tideflow.rehearsal import system
 from tideflow.rehearsal.certificates import Authority
 from tideflow.rehearsal.control_plane import ControlPlane
-from tideflow.rehearsal.standins import balancers, dependencies, issuing, profiles, volumes
+from tideflow.rehearsal.standins import balancers, dependencies, issuing, metrics, profiles, volumes
 from tideflow.rehearsal.standins.bundles import bundles
 from tideflow.rehearsal.standins.egress import Egress
 from tideflow.rehearsal.standins.world import Pass, World
@@ -49,6 +49,7 @@ def main(folder: Path, *, realistic: bool) -> None:
             profiles.PROFILES,
             dependencies.dependencies(realistic=realistic),
             _INJECTOR,
+            metrics.WATCHED,
         ],
         ready=(folder / "standins.ready").touch,
     )

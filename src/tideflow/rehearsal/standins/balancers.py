@@ -25,6 +25,7 @@ _SLICE = ("discovery.k8s.io", "EndpointSlice")
 
 _MANAGER = "digitalocean-cloud-controller-manager"
 _ID = "kubernetes.digitalocean.com/load-balancer-id"  # the annotation by which it knows its load balancer
+_HOSTNAME = "service.beta.kubernetes.io/do-loadbalancer-hostname"
 _SYSTEM = "/api/v1/namespaces/kube-system"
 _REFUSAL = "rehearsal-load-balancers"  # a ConfigMap that says why there are none
 _REFUSED_EVERY = 10.0  # seconds
@@ -55,7 +56,14 @@ def _addresses(world: World, *, refused: dict[str, float]) -> float | None:
     refusal = world.get(*_CONFIG, "kube-system", _REFUSAL)
     for service in world.all(*_SERVICE):
         state = (service.get("status") or {}).get("loadBalancer") or {}
-        if service["spec"].get("type") != "LoadBalancer" or state.get("ingress"):
+        told = state.get("ingress") or []
+        if service["spec"].get("type") != "LoadBalancer":
+            if told:
+                _say(world, service, [])
+            continue
+        if told:
+            if told != [_entry(service)]:
+                _say(world, service, [_entry(service)])
             continue
         made = dt.datetime.fromisoformat(service["metadata"]["creationTimestamp"])
         left = _DELAY - (dt.datetime.now(dt.UTC) - made).total_seconds()
@@ -76,13 +84,24 @@ def _addresses(world: World, *, refused: dict[str, float]) -> float | None:
             {"metadata": {"annotations": {_ID: identity(service)}}},
             query={"fieldManager": _MANAGER},
         )
-        world.cluster.patch(
-            world.path(service, *_SERVICE) + "/status",
-            {"status": {"loadBalancer": {"ingress": [{"ip": address(service), "ipMode": "VIP"}]}}},
-            query={"fieldManager": _MANAGER},
-        )
+        _say(world, service, [_entry(service)])
         _tell(world, service, "EnsuredLoadBalancer", "Ensured load balancer")
     return again
+
+
+def _say(world: World, service: dict[str, Any], entries: list[dict[str, str]]) -> None:
+    """Have the Service say where its load balancer is."""
+    world.cluster.patch(
+        world.path(service, *_SERVICE) + "/status",
+        {"status": {"loadBalancer": {"ingress": entries}}},
+        query={"fieldManager": _MANAGER},
+    )
+
+
+def _entry(service: dict[str, Any]) -> dict[str, str]:
+    """Return where it is: at an address, or at the hostname that an annotation has in its place."""
+    hostname = (service["metadata"].get("annotations") or {}).get(_HOSTNAME)
+    return {"hostname": hostname} if hostname else {"ip": address(service), "ipMode": "VIP"}
 
 
 def _refuse(world: World, service: dict[str, Any], why: str) -> None:
@@ -137,7 +156,7 @@ def _ingresses(world: World) -> None:
         and any(world.endpoints(service["metadata"]["namespace"], service["metadata"]["name"]))
         for entry in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
     ]
-    wanted = [{"ip": entry["ip"]} for entry in reached]
+    wanted = [{name: entry[name] for name in ("ip", "hostname") if name in entry} for entry in reached]
     for ingress in world.all(*_INGRESS):
         state = ((ingress.get("status") or {}).get("loadBalancer") or {}).get("ingress")
         if wanted and ingress["spec"].get("ingressClassName") in classes and state != wanted:

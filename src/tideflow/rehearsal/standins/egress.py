@@ -19,7 +19,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
-from tideflow.rehearsal.standins import admission, issuing
+from tideflow.rehearsal.standins import admission, issuing, metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,9 +161,21 @@ class _Webhook(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer an AdmissionReview or a ConversionReview."""
         review = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+        self._answer(http.client.OK, admission.answer(self._world, *self._service(), review))
+
+    def do_GET(self) -> None:
+        """Answer for the aggregated API of metrics-server; nothing else of the cluster is asked so."""
+        found = metrics.answer(self._world, self.path) if self._service() == metrics.SERVICE else None
+        self._answer(http.client.OK if found is not None else http.client.NOT_FOUND, found or {})
+
+    def _service(self) -> tuple[str, str]:
+        """Return namespace and name of the Service that is meant."""
         service, _, namespace = self._server_name.removesuffix(".svc").partition(".")
-        body = json.dumps(admission.answer(self._world, namespace, service, review)).encode()
-        self.send_response(http.client.OK)
+        return namespace, service
+
+    def _answer(self, status: int, answered: dict[str, Any]) -> None:
+        body = json.dumps(answered).encode()
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.send_header("connection", "close")

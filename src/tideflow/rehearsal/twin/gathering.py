@@ -57,7 +57,7 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
             for name, value in (metadata.get("annotations") or {}).items()
             if name.startswith(_ANNOTATION)
         }
-        addresses = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+        entries = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")
         yield Balancer(
             id=balancers.identity(service),
             name=told.get("name") or f"a{metadata['uid'].replace('-', '')}"[:32],
@@ -65,8 +65,8 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
             region=cluster.region,
             vpc_uuid=cluster.vpc_uuid,
             created_at=_created(service),
-            # A Service may give a name instead of the address that its load balancer has all the same.
-            ip=addresses[0].get("ip") or (balancers.address(service) if addresses[0] else ""),
+            # A hostname may be told in its place.
+            ip=(entries[0].get("ip") or balancers.address(service)) if entries else "",
             ports=[
                 {
                     "protocol": port["protocol"].lower(),

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _EVERY = 0.2  # seconds between two looks
 _AGAIN = 3.0  # seconds until something that failed is tried again
+_LEAST_HELM = 5.0  # seconds
 
 # How long the real service takes, in seconds; divided by the speed.
 _CLUSTER = 300.0
 _NODE = 120.0
 _ADDON = 90.0
+_HELM = 600.0  # until an installation is given up
 _UPGRADE = 600.0
 _DELETION = 60.0
 _DRAIN = 1800.0  # how long pods may stay that a budget keeps
@@ -56,6 +58,7 @@ class Lifecycle:
         self._stopped = threading.Event()
         self._started: set[str] = set()
         self._synced: dict[str, set[str]] = {}
+        self._installing: set[tuple[str, str]] = set()
         self._refused: dict[str, str] = {}
         self._clients: dict[str, Kubernetes] = {}
         self.address = ""  # the URL of the twin itself, which control planes ask about tokens
@@ -173,17 +176,35 @@ class Lifecycle:
         return set(making[max(0, len(making) - self.switchboard.faults.missing_nodes) :])
 
     def _addons(self, cluster: Cluster) -> None:
-        """Install the 1-clicks whose time has come."""
+        """Install the 1-clicks whose time has come, and follow those that are under way."""
         with self._state.lock:
-            due = [slug for slug, asked_at in cluster.addons.items() if self._is_due(asked_at, _ADDON)]
-        for slug in due:
-            if slug in self.switchboard.faults.rolled_back:
-                addons.roll_back(self.client(cluster), slug)
-            else:
-                addons.install(self.client(cluster), slug)
+            due = {slug: asked for slug, asked in cluster.addons.items() if self._is_due(asked, _ADDON)}
+        for slug, asked_at in due.items():
+            if not self._is_over(cluster, slug, asked_at):
+                continue
+            self._installing.discard((cluster.id, slug))
             with self._state.lock:
                 cluster.addons.pop(slug, None)
                 self._state.save()
+
+    def _is_over(self, cluster: Cluster, slug: str, asked_at: float) -> bool:
+        """Begin with a 1-click or look after it; tell whether the installer is through with it."""
+        client, known = self.client(cluster), (cluster.id, slug)
+        if slug in self.switchboard.faults.rolled_back:
+            addons.roll_back(client, slug)
+            return True
+        if known not in self._installing:
+            self._installing.add(known)
+            return not addons.begin(client, slug)
+        if addons.is_ready(client, slug):
+            addons.finish(client, slug)
+            return True
+        # Pods and load balancers do not get faster with the speed, so that they have their time at least.
+        patience = max(_HELM / self.pace.speed, 3 * self.pace.pod_ready_seconds[1] + _LEAST_HELM)
+        if time.time() >= asked_at + _ADDON / self.pace.speed + patience:
+            addons.roll_back(client, slug)
+            return True
+        return False
 
     def _refuse_balancers(self, cluster: Cluster) -> None:
         """Tell the stand-in of the cloud's controller whether there are load balancers."""

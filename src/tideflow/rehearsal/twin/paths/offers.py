@@ -48,6 +48,6 @@ def add(app: Flask, state: State, switchboard: Switchboard, account_name: str) -
             if not set(asked.addon_slugs) <= set(offered()):
                 raise InvalidError("addon_slugs are not all offered any more")
             for slug in asked.addon_slugs:
-                cluster.addons[slug] = time.time()
+                cluster.addons.setdefault(slug, time.time())  # Helm refuses to do it twice at once
             state.save()
         return jsonify(message="Successfully kicked off addon job.")
