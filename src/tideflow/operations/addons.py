@@ -84,7 +84,7 @@ def installed(*, slugs: Sequence[str], timeout: float) -> Generator[FunctionComm
 
 @refusing
 def check(slugs: Collection[str]) -> None:
-    """End the run, naming all of them, for slugs that are neither offered nor installed; or Kubeflow's own."""
+    """End the run for slugs that are neither offered nor installed, naming all, or that Kubeflow brings."""
     target = platform()
     if _KUBEFLOWS_OWN in slugs:
         raise SettingError(
