@@ -28,6 +28,7 @@ NAME = f"kubeflow.{ZONE}"
 MARK = f"_tideflow.{NAME}"
 THEIRS = "198.51.100.1"
 IN_ZONE = ("--data", f"dns_zone={ZONE}")
+TOLD = "service.beta.kubernetes.io/do-loadbalancer-hostname"
 SERVICE = ("service", "-n", "ingress-nginx", "ingress-nginx-controller")
 REMOVING = """
 from tideflow.operations import dns
@@ -51,11 +52,15 @@ class Account:
         ingress = self.checkout.get(*SERVICE)["status"]["loadBalancer"]["ingress"]
         return [entry.get("ip") or entry["hostname"] for entry in ingress]
 
-    def reach(self, **entry: str) -> None:
-        """Have the load balancer another address or name."""
-        status = {"status": {"loadBalancer": {"ingress": [entry]}}}
-        how = ("--subresource=status", "--type=merge", f"-p={json.dumps(status)}")
-        self.checkout.kubectl("patch", *SERVICE, *how)
+    def reach(self, *, ip: str = "", hostname: str = "") -> None:
+        """Have the load balancer another address, or be told by a name in its place."""
+        annotation = f"{TOLD}={hostname}" if hostname else f"{TOLD}-"
+        self.checkout.kubectl("annotate", "--overwrite", *SERVICE, annotation)
+        eventually(self.reached, lambda told: hostname in told if hostname else told[0][-1].isdigit())
+        if ip:
+            status = {"status": {"loadBalancer": {"ingress": [{"ip": ip}]}}}
+            how = ("--subresource=status", "--type=merge", f"-p={json.dumps(status)}")
+            self.checkout.kubectl("patch", *SERVICE, *how)
 
     def records(self) -> list[tuple[str, str, str]]:
         """Return type, name and data of the zone's records, those of its servers apart."""

@@ -62,8 +62,9 @@ def _addresses(world: World, *, refused: dict[str, float]) -> float | None:
                 _say(world, service, [])
             continue
         if told:
-            if told != [_entry(service)]:
-                _say(world, service, [_entry(service)])
+            entry = _entry(service)
+            if told[0].get("hostname") != entry.get("hostname"):
+                _say(world, service, [entry])
             continue
         made = dt.datetime.fromisoformat(service["metadata"]["creationTimestamp"])
         left = _DELAY - (dt.datetime.now(dt.UTC) - made).total_seconds()
