@@ -95,7 +95,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 def test_the_next_run_mends(checkout: Checkout, pattern: str) -> None:
     """It ends well, and there is one process of each."""
     damage(checkout.platform, pattern)
-    assert "37 of 37 pods are running" in checkout.pyinfra("deploys/status.py")
+    assert "38 of 38 pods are running" in checkout.pyinfra("deploys/status.py")
     assert processes(checkout.folder) == PROCESSES
 
 
@@ -127,7 +127,7 @@ def test_what_is_stopped_is_mended_too(checkout: Checkout) -> None:
     assert checkout.run("tideflow", "rehearsal", "stop").stdout == "ml-platform: nothing runs\n"
     (checkout.platform / "rehearsal/twin.pid").touch()
     damage(checkout.platform, *(set(READ_BY_EACH_RUN) - {"rehearsal/state.json", f"{CLUSTER}/*.pid"}))
-    assert "37 of 37 pods are running" in checkout.pyinfra("deploys/status.py")
+    assert "38 of 38 pods are running" in checkout.pyinfra("deploys/status.py")
     assert processes(checkout.folder) == PROCESSES
 
 

@@ -131,7 +131,8 @@ def test_our_client_sends_what_the_description_allows(
         for name, _ in inspect.getmembers(DigitalOcean, inspect.isfunction)
         if name in vars(DigitalOcean) and not name.startswith("_")
     }
-    assert used.keys() == methods - {"droplets", "sizes"}  # which the description leaves out
+    own = {name for name in used if name in vars(DigitalOcean)}
+    assert own == methods - {"droplets", "sizes"}  # which the description leaves out
     for use in used.values():
         use()
     assert len(calls) == len(used)

@@ -150,6 +150,7 @@ def test_a_1_click_is_rolled_back(
         eventually(lambda: "ingress-nginx" in names(inside, "/api/v1/namespaces"))
         assert names(inside, f"{path}/secrets") == names(inside, f"{path}/services") == []
         switch()
+        time.sleep(3)  # none begins while the one before is rolled back
         ours.install_one_clicks(cluster_id, ["ingress-nginx"])
         eventually(lambda: "sh.helm.release.v1.ingress-nginx.v1" in names(inside, f"{path}/secrets"))
     ours.delete_cluster(cluster_id)

@@ -215,8 +215,8 @@ def _kwok(settings: Settings) -> Launch:
             f"--config={stages}",
             "--manage-all-nodes",
             f"--cidr={POD_SUBNET}",
-            # With leases, pods that it meets before it sees its own lease are never run (kwok 0.8).
-            "--node-lease-duration-seconds=0",
+            # Without leases it may give two pods one address (kwok 0.8).
+            "--node-lease-duration-seconds=40",
             "--node-port=0",  # or it serves logs and exec on all addresses
         ),
         settings.folder,
