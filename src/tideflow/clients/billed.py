@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from tideflow.clients.requesting import Requesting
+from tideflow.clients.requesting import Requesting, nothing
 from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
-Thing = TypeVar("Thing")
-
-_PER_PAGE = 200  # the most that the API gives at once
 _AGAIN = (0.5, 2.0, 5.0)  # seconds between tries of what cannot be done twice
 
 
@@ -173,7 +170,7 @@ class Billed(Requesting):
             "volumes": list(doomed.volumes),
             "volume_snapshots": list(doomed.snapshots),
         }
-        self._call("DELETE", path, _nothing, ["kubernetes:delete"], body)
+        self._call("DELETE", path, nothing, ["kubernetes:delete"], body)
 
     def tags(self) -> list[str]:
         """Return all tags of the account, those that nothing has included."""
@@ -183,7 +180,7 @@ class Billed(Requesting):
         """Have a tag that nothing has; one that is there is left, so that this can be done twice."""
         for pause in (*_AGAIN, None):
             try:
-                self._call("POST", "tags", _nothing, ["tag:create"], {"name": name})
+                self._call("POST", "tags", nothing, ["tag:create"], {"name": name})
             except DigitalOceanError as error:
                 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY and name in self.tags():
                     return
@@ -197,35 +194,6 @@ class Billed(Requesting):
         """Delete a tag, wherever it is."""
         self._delete(f"tags/{name}", "tag:delete")
 
-    def _delete(self, path: str, scope: str) -> None:
-        """Delete what is gone afterwards, whether it was there or not."""
-        try:
-            self._call("DELETE", path, _nothing, [scope])
-        except DigitalOceanError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-
-    def _listed(self, path: str, kind: str, read: Callable[[Any], Thing], scope: str) -> list[Thing]:
-        """Return what all pages of a list have; ``path`` may have a query."""
-        things: list[Thing] = []
-        more, number = True, 1
-        while more:
-            page = f"{path}{'&' if '?' in path else '?'}page={number}&per_page={_PER_PAGE}"
-            found, more = self._call("GET", page, lambda found: _page(found, kind, read), [scope])
-            things += found
-            number += 1
-        return things
-
-
-def _page(found: Any, kind: str, read: Callable[[Any], Thing]) -> tuple[Sequence[Thing], bool]:
-    """Return the things of one page, and whether there are more."""
-    things = [read(thing) for thing in found[kind] or ()]
-    return things, bool(((found.get("links") or {}).get("pages") or {}).get("next"))
-
 
 def _tags(found: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found.get("tags") or ())
-
-
-def _nothing(_: Any) -> None:
-    """Want nothing of an answer but that it is a success."""

@@ -9,12 +9,12 @@ from tideflow.clients.billed import Billed
 from tideflow.clients.domains import Domains
 from tideflow.clients.pools import Pools
 from tideflow.clients.provided import Account, Cluster, Credentials, Options, Size
+from tideflow.clients.requesting import PER_PAGE, nothing
 from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PER_PAGE = 200  # the most that the API gives at once
 _LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
 
 
@@ -47,7 +47,7 @@ class DigitalOcean(Billed, Domains, Pools):
         """Return the sizes that droplets, nodes among them, may have."""
         return self._call(
             "GET",
-            f"sizes?per_page={_PER_PAGE}",
+            f"sizes?per_page={PER_PAGE}",
             lambda found: [Size.from_response(size) for size in found["sizes"]],
             ["sizes:read"],
         )
@@ -60,14 +60,9 @@ class DigitalOcean(Billed, Domains, Pools):
 
     def clusters(self) -> list[Cluster]:
         """Return all clusters of the account."""
-        clusters: list[Cluster] = []
-        number, has_more = 1, True
-        while has_more:
-            path = f"kubernetes/clusters?page={number}&per_page={_PER_PAGE}"
-            found, has_more = self._call("GET", path, _page, ["kubernetes:read"])
-            clusters += found
-            number += 1
-        return clusters
+        return self._listed(
+            "kubernetes/clusters", "kubernetes_clusters", Cluster.from_response, "kubernetes:read"
+        )
 
     def create_cluster(
         self,
@@ -122,11 +117,11 @@ class DigitalOcean(Billed, Domains, Pools):
     def update_cluster(self, cluster_id: str, *, name: str, fields: Mapping[str, Any]) -> None:
         """Have some of the API's fields of a cluster become others; those not given stay as they are."""
         path = f"kubernetes/clusters/{cluster_id}"
-        self._call("PUT", path, _nothing, ["kubernetes:update"], {"name": name, **fields})
+        self._call("PUT", path, nothing, ["kubernetes:update"], {"name": name, **fields})
 
     def delete_cluster(self, cluster_id: str) -> None:
         """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""
-        self._call("DELETE", f"kubernetes/clusters/{cluster_id}", _nothing, ["kubernetes:delete"])
+        self._call("DELETE", f"kubernetes/clusters/{cluster_id}", nothing, ["kubernetes:delete"])
 
     def credentials(self, cluster_id: str, *, expiry_seconds: int) -> Credentials:
         """Return credentials of a cluster; each call makes new ones."""
@@ -149,7 +144,7 @@ class DigitalOcean(Billed, Domains, Pools):
         """
         body = {"addon_slugs": list(slugs), "cluster_uuid": cluster_id}
         try:
-            self._call("POST", "1-clicks/kubernetes", _nothing, ["kubernetes:update", "addon:create"], body)
+            self._call("POST", "1-clicks/kubernetes", nothing, ["kubernetes:update", "addon:create"], body)
         except DigitalOceanError as error:
             if error.unsure:
                 hint = f"it may have begun: see whether the cluster gets a namespace {' or '.join(slugs)}"
@@ -159,16 +154,6 @@ class DigitalOcean(Billed, Domains, Pools):
 
 def _cluster(found: Any) -> Cluster:
     return Cluster.from_response(found["kubernetes_cluster"])
-
-
-def _page(found: Any) -> tuple[list[Cluster], bool]:
-    """Return the clusters of one page, and whether there are more."""
-    clusters = [Cluster.from_response(cluster) for cluster in found["kubernetes_clusters"] or ()]
-    return clusters, bool(((found.get("links") or {}).get("pages") or {}).get("next"))
-
-
-def _nothing(_: Any) -> None:
-    """Want nothing of an answer but that it is a success."""
 
 
 def _made(asked: Any, new: Sequence[Cluster]) -> Cluster | None:

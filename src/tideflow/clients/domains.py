@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
-from tideflow.clients.requesting import Requesting
+from tideflow.clients.requesting import Requesting, nothing
 from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PER_PAGE = 200  # the most that the API gives at once
 _LOOKS_AFTER = (1.0, 2.0, 5.0)  # seconds; a new record may take a moment to be listed
 _OF_NAMES = {"CNAME", "NS"}
 
@@ -54,16 +53,16 @@ class Domains(Requesting):
 
     def domains(self) -> list[str]:
         """Return the names of all domains of the account."""
-        return self._all("domains", "domains", lambda found: _written(found["name"], ""), "domain:read")
+        return self._listed("domains", "domains", lambda found: _written(found["name"], ""), "domain:read")
 
     def create_domain(self, zone: str) -> None:
         """Have a domain; nothing is registered, DigitalOcean's name servers answer for it from now on."""
-        self._call("POST", "domains", lambda _: None, ["domain:create"], {"name": zone})
+        self._call("POST", "domains", nothing, ["domain:create"], {"name": zone})
 
     def records(self, zone: str) -> list[Record] | None:
         """Return all records of a domain, None if the account has no such domain."""
         try:
-            return self._all(
+            return self._listed(
                 f"domains/{zone}/records",
                 "domain_records",
                 lambda found: Record.from_response(found, zone),
@@ -85,7 +84,7 @@ class Domains(Requesting):
         for pause in _LOOKS_AFTER:
             try:
                 path = f"domains/{zone}/records"
-                return self._call("POST", path, lambda _: None, ["domain:create"], body)
+                return self._call("POST", path, nothing, ["domain:create"], body)
             except DigitalOceanError as error:
                 if not error.unsure:
                     raise
@@ -99,31 +98,11 @@ class Domains(Requesting):
     def change_record(self, zone: str, record: Record) -> None:
         """Have the record of that id with this data and time to live."""
         path = f"domains/{zone}/records/{record.id}"
-        self._call("PUT", path, lambda _: None, ["domain:update"], _body(record, zone))
+        self._call("PUT", path, nothing, ["domain:update"], _body(record, zone))
 
     def delete_record(self, zone: str, record: Record) -> None:
         """Have a record no more; one that is gone already will do."""
-        try:
-            path = f"domains/{zone}/records/{record.id}"
-            self._call("DELETE", path, lambda _: None, ["domain:delete"])
-        except DigitalOceanError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-
-    def _all(self, path: str, key: str, read: Any, scope: str) -> list[Any]:
-        """Return what is read of each thing in a list, page by page."""
-        found: list[Any] = []
-        number, has_more = 1, True
-        while has_more:
-
-            def page(answer: Any) -> tuple[list[Any], bool]:
-                more = ((answer.get("links") or {}).get("pages") or {}).get("next")
-                return list(map(read, answer[key] or ())), bool(more)
-
-            here, has_more = self._call("GET", f"{path}?page={number}&per_page={_PER_PAGE}", page, [scope])
-            found += here
-            number += 1
-        return found
+        self._delete(f"domains/{zone}/records/{record.id}", "domain:delete")
 
 
 def _written(name: str, zone: str) -> str:

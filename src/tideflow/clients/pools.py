@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tideflow.clients.provided import Cluster
-from tideflow.clients.requesting import Requesting
+from tideflow.clients.requesting import Requesting, nothing
 from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Pools(Requesting):
 
         def ask() -> None:
             body = {"name": name, "size": size, "count": count, **(fields or {})}
-            self._call("POST", f"{_PATH}/{cluster_id}/node_pools", _nothing, ["kubernetes:update"], body)
+            self._call("POST", f"{_PATH}/{cluster_id}/node_pools", nothing, ["kubernetes:update"], body)
 
         def made(found: Cluster) -> bool:
             return any((pool.name, pool.size) == (name, size) for pool in found.node_pools)
@@ -49,17 +49,17 @@ class Pools(Requesting):
         """
         body = {"name": name, "count": count, **(fields or {})}
         path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}"
-        self._call("PUT", path, _nothing, ["kubernetes:update"], body)
+        self._call("PUT", path, nothing, ["kubernetes:update"], body)
 
     def delete_node_pool(self, cluster_id: str, pool_id: str) -> None:
         """Have a pool deleted with all its nodes."""
         path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}"
-        self._call("DELETE", path, _nothing, ["kubernetes:update"])
+        self._call("DELETE", path, nothing, ["kubernetes:update"])
 
     def delete_node(self, cluster_id: str, pool_id: str, node_id: str) -> None:
         """Have one node drained and deleted, so that its pool has one less; it takes minutes."""
         path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}/nodes/{node_id}"
-        self._call("DELETE", path, _nothing, ["kubernetes:update"])
+        self._call("DELETE", path, nothing, ["kubernetes:update"])
 
     def upgrades(self, cluster_id: str) -> list[str]:
         """Return the slugs of the versions that a cluster can be upgraded to."""
@@ -77,7 +77,7 @@ class Pools(Requesting):
 
         def ask() -> None:
             path = f"{_PATH}/{cluster_id}/upgrade"
-            self._call("POST", path, _nothing, ["kubernetes:update"], {"version": version})
+            self._call("POST", path, nothing, ["kubernetes:update"], {"version": version})
 
         self._once(cluster_id, ask, lambda found: found.state == "upgrading" or found.version == version)
 
@@ -100,7 +100,3 @@ class Pools(Requesting):
 
 def _cluster(found: Any) -> Cluster:
     return Cluster.from_response(found["kubernetes_cluster"])
-
-
-def _nothing(_: Any) -> None:
-    """Want nothing of an answer but that it is a success."""

@@ -16,12 +16,15 @@ from requests.adapters import HTTPAdapter
 
 from tideflow.clients.declined import refusal, unanswered, unreadable
 from tideflow.clients.patience import PATIENCE
-from tideflow.errors import SettingError
+from tideflow.errors import DigitalOceanError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Answer = TypeVar("Answer")
+
+PER_PAGE = 200
+"""The most that the API gives at once."""
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 
@@ -80,6 +83,30 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
         except (AttributeError, LookupError, TypeError, ValueError):
             raise unreadable(status, what) from None
 
+    def _listed(self, path: str, kind: str, read: Callable[[Any], Answer], scope: str) -> list[Answer]:
+        """Return what all pages of a list have under ``kind``; ``path`` may have a query."""
+
+        def page(found: Any) -> tuple[list[Answer], bool]:
+            more = ((found.get("links") or {}).get("pages") or {}).get("next")
+            return [read(thing) for thing in found[kind] or ()], bool(more)
+
+        things: list[Answer] = []
+        more, number = True, 1
+        while more:
+            here = f"{path}{'&' if '?' in path else '?'}page={number}&per_page={PER_PAGE}"
+            found, more = self._call("GET", here, page, [scope])
+            things += found
+            number += 1
+        return things
+
+    def _delete(self, path: str, scope: str) -> None:
+        """Delete what is gone afterwards, whether it was there or not."""
+        try:
+            self._call("DELETE", path, nothing, [scope])
+        except DigitalOceanError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
     def _send(self, method: str, path: str, body: Any) -> Any:
         """Return requests' response, which has what urllib3 knows of the tries before."""
         return self._session.request(
@@ -91,3 +118,7 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
             timeout=self._timeout,
             allow_redirects=False,
         )
+
+
+def nothing(_: Any) -> None:
+    """Want nothing of an answer but that it is a success."""
