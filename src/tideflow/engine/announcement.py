@@ -30,9 +30,9 @@ def lines(plan: Plan, differences: Mapping[Key, Difference], *, full: bool, word
         "change": [key for key in plan.changed if not differences[key].nothing],
     }
     if not full and len(plan.created) > _LONGEST_LIST:
-        refused = [key for key in plan.created if key in differences and differences[key].refused]
+        refused = {key: None for key in plan.created if key in differences and differences[key].refused}
         verbs["create"] = refused
-        yield Line(f"{word} create {_counted([key for key in plan.created if key not in set(refused)])}")
+        yield Line(f"{word} create {_counted([key for key in plan.created if key not in refused])}")
     for verb, keys in verbs.items():
         for key in keys:
             yield from _object(word, verb, key, differences.get(key), full=full)

@@ -38,7 +38,7 @@ from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
 from tideflow.errors import ApplyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.resources import Resource, Resources
@@ -106,9 +106,8 @@ class Application:
     def plan(self, others: Others = Others()) -> Plan:  # noqa: B008 - it cannot be changed
         """Return what a run would do; only reads.
 
-        What the ``others`` make is there by then. Raises
-        ``GraphError`` and ``ManifestError`` for what cannot be applied, ``KubernetesError`` when the server
-        cannot be asked.
+        What the ``others`` make is there by then. Raises ``GraphError`` and ``ManifestError`` for what cannot
+        be applied, ``KubernetesError`` when the server cannot be asked.
         """
         self._others = others
         if self._cluster is None:
@@ -189,19 +188,23 @@ class Application:
                 writing,
                 asked,
                 new=frozenset(found.created),
-                first={manifest.key: self._first(manifest.key, found) for manifest in asked},
+                first=self._first(asked, found),
                 progress=progress,
             )
         return differences
 
-    def _first(self, key: Key, found: Plan) -> str:
-        """Return what is to be written before an object that needs it, or may; nothing if there is none."""
+    def _first(self, asked: Iterable[Manifest], found: Plan) -> dict[Key, str]:
+        """Return what is to be written before objects that need it, or may; nothing if there is none."""
         writes = {*found.created, *found.changed}
-        for need in self._needs.get(key, ()):
-            if not isinstance(need, Webhook) and need.key in writes:
-                return f"{need.key} is"
         others = ", ".join(self._others.writing)
-        return f"what {others} has to write is" if others else ""
+        unless = f"what {others} has to write is" if others else ""
+
+        def needed(key: Key) -> Iterator[str]:
+            for need in self._needs.get(key, ()):
+                if not isinstance(need, Webhook) and need.key in writes:
+                    yield f"{need.key} is"
+
+        return {manifest.key: next(needed(manifest.key), unless) for manifest in asked}
 
     def _has_place(self, cluster: Kubernetes, manifest: Manifest) -> bool:
         """Tell whether an object could be made now: its type is served, and its namespace there to stay."""

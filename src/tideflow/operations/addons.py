@@ -14,16 +14,14 @@ from weakref import WeakKeyDictionary
 from pyinfra import host
 
 from tideflow.clients.waiting import is_passing
-from tideflow.connectors.platform import CLUSTER
 from tideflow.errors import ApplyError, DigitalOceanError, KubernetesError, SettingError
 from tideflow.operations import orders, releases
 from tideflow.operations.running import (
     announce,
     change,
-    executing,
     operation,
     platform,
-    promised,
+    present_cluster,
     refusing,
     to_run,
 )
@@ -61,11 +59,7 @@ def installed(*, slugs: Sequence[str], timeout: float) -> Generator[FunctionComm
     if api is None:
         host.log(f"{target.platform} is not made by DigitalOcean's API: addons are yours to install")
         return
-    cluster = target.kubernetes()
-    if cluster is None and (executing() or not promised(CLUSTER)):
-        raise SettingError(
-            f"{CLUSTER} {target.platform} does not run", hint=f"run first: {to_run('cluster')}"
-        )
+    cluster = present_cluster()
     looking = Looking(cluster, longest=_longest(target))
     found = {slug: looking.at(slug) for slug in slugs}
     ordered = [slug for slug, standing in found.items() if standing.todo == "order"]

@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any
 from pyinfra import host
 
 from tideflow.connectors.balancing import ANNOTATION
-from tideflow.connectors.platform import CLUSTER
 from tideflow.engine.manifests import Key
-from tideflow.errors import ApplyError, SettingError
+from tideflow.errors import ApplyError
 from tideflow.operations import edges, releases
 from tideflow.operations.live import annotations_of, shown
-from tideflow.operations.running import announce, change, executing, operation, platform, promised, to_run
+from tideflow.operations.running import (
+    announce,
+    change,
+    executing,
+    operation,
+    platform,
+    present_cluster,
+    to_run,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -47,17 +54,29 @@ def address(target: PlatformConnector) -> str | None:
 
     With the proxy protocol the Service has a hostname in its place, and DigitalOcean's API the address.
     """
-    if target.kubernetes() is None:
-        return None
-    service = shown(edges.balanced())
-    if service is None or service["spec"].get("type") != "LoadBalancer":
-        return None
-    entries = (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
+    service = _service(target)
+    entries = _entries(service)
     for entry in entries:
         if entry.get("ip"):
             return str(entry["ip"])
-    balancer = _balancer(target, service) if entries else None
+    balancer = _balancer(target, service or {}) if entries else None
     return balancer.ip or None if balancer is not None else None
+
+
+def told(target: PlatformConnector) -> str | None:
+    """Return what the Service says of where its load balancer is: an address or a name; None if nothing."""
+    said = (entry.get("ip") or entry.get("hostname") for entry in _entries(_service(target)))
+    return next(filter(None, said), None)
+
+
+def _service(target: PlatformConnector) -> dict[str, Any] | None:
+    return shown(edges.balanced()) if target.kubernetes() is not None else None
+
+
+def _entries(service: Mapping[str, Any] | None) -> Sequence[Mapping[str, str]]:
+    if service is None or service["spec"].get("type") != "LoadBalancer":
+        return ()
+    return (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
 
 
 def _balancer(target: PlatformConnector, service: Mapping[str, Any]) -> LoadBalancer | None:
@@ -72,10 +91,7 @@ def configured(*, wanted: Balancing, timeout: float) -> Generator[FunctionComman
     if target.digitalocean is None:
         host.log(f"{target.platform} is not made by DigitalOcean's API: its load balancer is yours to set")
         return
-    if target.kubernetes() is None and (executing() or not promised(CLUSTER)):
-        raise SettingError(
-            f"{CLUSTER} {target.platform} does not run", hint=f"run first: {to_run('cluster')}"
-        )
+    present_cluster()
     if executing() and shown(edges.NGINX) is None:
         raise ApplyError(f"{edges.NGINX} is gone", hint=f"run again: {to_run('load_balancer')}")
     changes = list(_changes(wanted))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tideflow.clients.domains import Record
-from tideflow.operations import balancers, edges
-from tideflow.operations.live import shown
+from tideflow.operations import balancers
 from tideflow.operations.zones import TTL
 
 if TYPE_CHECKING:
@@ -73,11 +72,7 @@ def goal_of(target: PlatformConnector, asked: Asked) -> str | None:
     """
     from tideflow.clients import names  # noqa: PLC0415 - the same
 
-    service = shown(edges.balanced()) if target.kubernetes() is not None else None
-    if service is None or service["spec"].get("type") != "LoadBalancer":
-        return None
-    entries = (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
-    found = next((told for entry in entries if (told := entry.get("ip") or entry.get("hostname"))), None)
+    found = balancers.told(target)
     if found is None or _kind(found) != "CNAME":
         return found
     found = names.plain(found)

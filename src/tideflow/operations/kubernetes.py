@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from pyinfra import host
 
 from tideflow.connectors.interrupts import Interrupt
-from tideflow.connectors.platform import CLUSTER
 from tideflow.connectors.progress import LiveLine
 from tideflow.engine import announcement, templates
 from tideflow.engine.applying import Application, Options, Others
 from tideflow.engine.manifests import load
 from tideflow.engine.prune import spared, told
-from tideflow.errors import ManifestError, SettingError
+from tideflow.errors import ManifestError
 from tideflow.operations import arguments
 from tideflow.operations.running import (
     announce,
@@ -27,9 +26,8 @@ from tideflow.operations.running import (
     of_set,
     operation,
     platform,
-    promised,
+    present_cluster,
     refusing,
-    to_run,
 )
 
 if TYPE_CHECKING:
@@ -88,9 +86,9 @@ def apply(
     """Have all objects of ``source`` in the cluster, as they are there, and ready.
 
     ``source`` is a folder, a file, or the objects themselves; None if there are to be none any more.
-    ``set_name`` says whose they are: writes are
-    made under the field manager ``tideflow-<set_name>``. ``timeout`` is in seconds; with ``wait`` off,
-    objects need not get ready. Objects whose every field is proven to be what is asked for are not written.
+    ``set_name`` says whose they are: writes are made under the field manager ``tideflow-<set_name>``.
+    ``timeout`` is in seconds; with ``wait`` off, objects need not get ready. Objects whose every field is
+    proven to be what is asked for are not written.
 
     ``conflicts`` says what becomes of fields that another manager owns and that the source sets to another
     value: ``"own"`` takes them, ``"yield"`` leaves them to their owner and says so, ``"fail"`` writes nothing
@@ -123,12 +121,7 @@ def application(
 
     ``before`` is called with the plan just before it is carried out.
     """
-    cluster = platform().kubernetes()
-    if cluster is None and (executing() or not promised(CLUSTER)):
-        raise SettingError(
-            f"{CLUSTER} {platform().platform} does not run",
-            hint=f"run first: {to_run('cluster')}",
-        )
+    cluster = present_cluster()
     interrupt = Interrupt()
     applying = Application(
         cluster,

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from pyinfra import host
 
-from tideflow.connectors.platform import CLUSTER
-from tideflow.errors import SettingError
 from tideflow.operations import fitting, pools
 from tideflow.operations.demand import demand
-from tideflow.operations.running import executing, operation, platform, promised, to_run
+from tideflow.operations.running import operation, platform, present_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,12 +28,8 @@ def room(*, base: Base) -> Generator[FunctionCommand]:
     """
     yield from ()
     target = platform()
-    cluster = target.kubernetes()
+    cluster = present_cluster()
     if cluster is None:
-        if executing() or not promised(CLUSTER):
-            raise SettingError(
-                f"{CLUSTER} {target.platform} does not run", hint=f"run first: {to_run('cluster')}"
-            )
         return
     workloads = demand(base.manifests).workloads
     pods = [pod for page in cluster.pages("/api/v1/pods") for pod in page["items"]]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyinfra.api.operation import PyinfraOperation
     from pyinfra.api.state import State
 
+    from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.settings import Settings
     from tideflow.engine.manifests import Manifest
 
@@ -247,6 +248,19 @@ def require(what: str, *, there: Callable[[], Any], made_by: str) -> None:
     """End the run, unless ``what`` is there or an earlier step makes it, naming the step to run first."""
     if not promised(what) and not there():
         raise SettingError(f"{what} is not there yet", hint=f"run first: {to_run(made_by)}")
+
+
+def present_cluster() -> Kubernetes | None:
+    """Return the cluster's client, None while an earlier step of this run is still to make the cluster.
+
+    Raises ``SettingError`` if there is none, and nobody makes it.
+    """
+    cluster = platform().kubernetes()
+    if cluster is None and (executing() or not promised(CLUSTER)):
+        raise SettingError(
+            f"{CLUSTER} {platform().platform} does not run", hint=f"run first: {to_run('cluster')}"
+        )
+    return cluster
 
 
 def require_cluster() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import jsonify, request
 from werkzeug.exceptions import BadRequest, HTTPException
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tideflow.rehearsal.twin.cluster import Cluster, Node, Pool
     from tideflow.rehearsal.twin.state import State
+
+Thing = TypeVar("Thing")
 
 _IDENTITIES = {
     400: "bad_request",
@@ -72,28 +74,29 @@ def body() -> Any:
         raise BadRequest("the body is nested too deep") from None
 
 
+def known(found: Thing | None) -> Thing:
+    """Return what was found, or raise ``NotFoundError``."""
+    if found is None:
+        raise NotFoundError
+    return found
+
+
 def cluster_of(state: State, cluster_id: str) -> Cluster:
     """Return a cluster that is not being deleted, or raise ``NotFoundError``."""
-    cluster = state.clusters.get(cluster_id)
-    if cluster is None or cluster.state == "deleting":
+    cluster = known(state.clusters.get(cluster_id))
+    if cluster.state == "deleting":
         raise NotFoundError
     return cluster
 
 
 def pool_of(cluster: Cluster, pool_id: str) -> Pool:
     """Return one of a cluster's pools, or raise ``NotFoundError``."""
-    found = next((pool for pool in cluster.pools if pool.id == pool_id), None)
-    if found is None:
-        raise NotFoundError
-    return found
+    return known(next((pool for pool in cluster.pools if pool.id == pool_id), None))
 
 
 def node_of(pool: Pool, node_id: str) -> Node:
     """Return one of a pool's nodes, or raise ``NotFoundError``."""
-    found = next((node for node in pool.nodes if node.id == node_id), None)
-    if found is None:
-        raise NotFoundError
-    return found
+    return known(next((node for node in pool.nodes if node.id == node_id), None))
 
 
 def refuse_beyond(limit: int, state: State, *, more: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import jsonify, request
 
 from tideflow.rehearsal.twin import describing, queries, reading
-from tideflow.rehearsal.twin.answering import NotFoundError
+from tideflow.rehearsal.twin.answering import known
 from tideflow.rehearsal.twin.gathering import gather
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     """Answer for the load balancers of all clusters, those that are gone included."""
 
     def balancer(lb_id: str) -> Balancer:
-        if (found := state.balancers.get(lb_id)) is None:
-            raise NotFoundError
-        return found
+        return known(state.balancers.get(lb_id))
 
     @app.get(PATH)
     def listed_balancers() -> Response:

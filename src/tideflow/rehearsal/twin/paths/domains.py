@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import jsonify, request
 
 from tideflow.rehearsal.twin import describing, naming, queries, reading
-from tideflow.rehearsal.twin.answering import NotFoundError, body
+from tideflow.rehearsal.twin.answering import body, known
 from tideflow.rehearsal.twin.reading import InvalidError
 from tideflow.rehearsal.twin.zones import APEX, Domain, Record
 
@@ -113,16 +113,11 @@ def _add_records(app: Flask, state: State) -> None:
 
 
 def _domain(state: State, name: str) -> Domain:
-    if (found := state.domains.get(name)) is None:
-        raise NotFoundError
-    return found
+    return known(state.domains.get(name))
 
 
 def _record(domain: Domain, record_id: str) -> Record:
-    found = next((record for record in domain.records if str(record.id) == record_id), None)
-    if found is None:
-        raise NotFoundError
-    return found
+    return known(next((record for record in domain.records if str(record.id) == record_id), None))
 
 
 def _refuse_conflict(domain: Domain, record: Record) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import jsonify, request
 
 from tideflow.rehearsal.twin import describing, queries, reading
-from tideflow.rehearsal.twin.answering import ConflictError, NotFoundError, body
+from tideflow.rehearsal.twin.answering import ConflictError, body, known
 from tideflow.rehearsal.twin.gathering import gather
 from tideflow.rehearsal.twin.resources import Snapshot
 
@@ -29,9 +29,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     """Answer for the volumes of all clusters, those that are gone included."""
 
     def volume(volume_id: str) -> Volume:
-        if (found := state.volumes.get(volume_id)) is None:
-            raise NotFoundError
-        return found
+        return known(state.volumes.get(volume_id))
 
     @app.get(PATH)
     def listed_volumes() -> Response:
@@ -67,9 +65,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
 
 def _add_snapshots(app: Flask, state: State, volume: Callable[[str], Volume]) -> None:
     def snapshot(snapshot_id: str) -> Snapshot:
-        if (found := state.snapshots.get(snapshot_id)) is None:
-            raise NotFoundError
-        return found
+        return known(state.snapshots.get(snapshot_id))
 
     @app.get("/v2/snapshots")
     def listed_all_snapshots() -> Response:
