@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.deploying import PROJECT, Checkout
-from tests.integration.test_doks import answers
-
-from tideflow.rehearsal.addresses import free_port
+from tests.integration.twins import TOKEN, Twin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = os.environ.get("TIDEFLOW_TEST_KUBEFLOW", "")
-TOKEN = "canary-acceptance"
 
 pytestmark = [
     pytest.mark.soak,
@@ -34,26 +29,8 @@ def account(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     """Serve a twin, and return a folder with what users have and the environment that leads to the twin."""
     checkout = Checkout.make(tmp_path)
     checkout.run("tideflow", "vendor", "--from", str(Path(FOLDER).resolve()))
-    port = free_port()
-    program = str(Path(sys.executable).with_name("tideflow"))
-    command = [program, "twin", "--port", str(port), "--token", TOKEN]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while not answers(port):
-            assert process.poll() is None
-            time.sleep(0.2)
-        yield (
-            tmp_path,
-            {
-                "PYTHONPATH": str(PROJECT),
-                "TIDEFLOW_PLATFORM": "accepted",
-                "DIGITALOCEAN_ACCESS_TOKEN": TOKEN,
-                "DIGITALOCEAN_END_POINT": f"http://127.0.0.1:{port}/v2/",
-            },
-        )
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+    with Twin(tmp_path) as twin:
+        yield tmp_path, {"PYTHONPATH": str(PROJECT), **twin.leading("accepted")}
 
 
 def test_it_passes_and_leaves_nothing(account: tuple[Path, dict[str, str]]) -> None:

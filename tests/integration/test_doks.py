@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import signal
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from tests.integration.deploying import Checkout
-
-from tideflow.rehearsal.addresses import free_port
+from tests.integration.twins import Twin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("binaries")
 
-TOKEN = "canary-right-token"
 OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
 
 
@@ -31,29 +24,9 @@ OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout, dict[str, str]]]:
     """Serve a twin in the foreground, and return a checkout and the environment that leads to it."""
     checkout = Checkout.make(tmp_path_factory.mktemp("doks"))
-    port = free_port()
-    process = subprocess.Popen(
-        [Path(sys.executable).parent / "tideflow", "twin", "--port", str(port), "--token", TOKEN],
-        cwd=checkout.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not answers(port):
-            assert process.poll() is None
-            time.sleep(0.2)
-        yield (
-            checkout,
-            {
-                "TIDEFLOW_PLATFORM": "production",
-                "DIGITALOCEAN_ACCESS_TOKEN": TOKEN,
-                "DIGITALOCEAN_END_POINT": f"http://127.0.0.1:{port}/v2/",
-            },
-        )
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
-        assert not answers(port)
+    with Twin(checkout.folder) as serving:
+        yield checkout, serving.leading("production")
+    assert not answers(serving.port)
 
 
 def answers(port: int) -> bool:

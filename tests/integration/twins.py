@@ -70,6 +70,14 @@ class Twin:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
+    def leading(self, platform: str) -> dict[str, str]:
+        """Return the environment in which a real platform is led to it."""
+        return {
+            "TIDEFLOW_PLATFORM": platform,
+            "DIGITALOCEAN_ACCESS_TOKEN": TOKEN,
+            "DIGITALOCEAN_END_POINT": f"{self.endpoint}/v2/",
+        }
+
     def __enter__(self) -> Self:
         """Start it."""
         self.start()

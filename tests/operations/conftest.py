@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.integration.deploying import PROJECT, Folder
+from tests.integration.deploying import PROJECT, Checkout, Folder
 
 if TYPE_CHECKING:
     import subprocess
@@ -104,3 +104,14 @@ def client(plane: Plane) -> Iterator[Kubernetes]:
 def here(plane: Plane, client: Kubernetes, tmp_path: Path) -> Scratch:  # noqa: ARG001 - it makes the node
     """Return a folder of the test's own."""
     return Scratch.make(tmp_path, plane)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """Return what a clone has; the rehearsal in it is stopped afterwards."""
+    (tmp_path / "checkout").mkdir()
+    made = Checkout.make(tmp_path / "checkout")
+    try:
+        yield made
+    finally:
+        made.stop()

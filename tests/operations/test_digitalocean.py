@@ -12,7 +12,6 @@ from tests.operations.clouds import ANSWERS, NAME, Cloud, described
 from tideflow.rehearsal.control_plane import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
@@ -29,17 +28,6 @@ def broken(binaries: Path, tmp_path: Path) -> Path:
     (folder / "etcd").write_text("#!/bin/sh\necho there is no room >&2\nexit 1\n")
     (folder / "etcd").chmod(0o755)
     return folder
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """Return what a clone has; the rehearsal in it is stopped afterwards."""
-    (tmp_path / "checkout").mkdir()
-    made = Checkout.make(tmp_path / "checkout")
-    try:
-        yield made
-    finally:
-        made.stop()
 
 
 def test_a_cluster_that_does_not_come_up_says_why(checkout: Checkout, broken: Path) -> None:

@@ -7,27 +7,14 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.deploying import Checkout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.integration.deploying import Checkout
 
 STEP = "deploys/cluster.py"
 FAST = ("--data", "rehearsal_speed=300")
 SMALL, LARGE = "s-4vcpu-8gb", "s-8vcpu-16gb"
 MACHINES = "/v2/kubernetes/clusters/*"
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """Return what a clone has; the rehearsal in it is stopped afterwards."""
-    (tmp_path / "checkout").mkdir()
-    made = Checkout.make(tmp_path / "checkout")
-    try:
-        yield made
-    finally:
-        made.stop()
 
 
 def data(**settings: Any) -> list[str]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -19,9 +19,6 @@ from tests.operations.clouds import NAME, Cloud, described
 
 from tideflow.clients.provided import Cluster, Credentials
 from tideflow.connectors import access
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
 STEP = "deploys/teardown.py"
@@ -83,17 +80,6 @@ class Twin:
         kinds = ("kubernetes/clusters", "droplets", "load_balancers", "volumes", "snapshots", "tags")
         counts = {kind: self.ask(f"/v2/{kind}")["meta"]["total"] for kind in kinds}
         return {kind: count for kind, count in counts.items() if count}
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """Return what a clone has; the rehearsal in it is stopped afterwards."""
-    (tmp_path / "checkout").mkdir()
-    made = Checkout.make(tmp_path / "checkout")
-    try:
-        yield made
-    finally:
-        made.stop()
 
 
 @pytest.mark.usefixtures("binaries")
