@@ -14,6 +14,7 @@ from pyinfra import host
 
 from tideflow.connectors.balancing import ANNOTATION
 from tideflow.engine.manifests import Key
+from tideflow.engine.ownership import entries, has_applied
 from tideflow.errors import ApplyError
 from tideflow.operations import edges, releases
 from tideflow.operations.live import annotations_of, shown
@@ -133,8 +134,8 @@ def _differing(wanted: Mapping[str, str], live: Mapping[str, str], ours: set[str
 
 def _owned(live: Mapping[str, Any] | None, *path: str) -> set[str]:
     """Return the names, below a path of fields, that are this manager's."""
-    for entry in ((live or {}).get("metadata") or {}).get("managedFields") or ():
-        if entry.get("manager") == _MANAGER and not entry.get("subresource"):
+    for entry in entries(live) if live is not None else ():
+        if has_applied(entry, _MANAGER):
             fields: Mapping[str, Any] = entry.get("fieldsV1") or {}
             for part in path:
                 fields = fields.get(part) or {}
