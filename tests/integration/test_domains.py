@@ -83,7 +83,7 @@ def test_records_are_made_changed_and_deleted(zone: DigitalOcean, calls: set[str
 
 def test_all_pages_are_read(zone: DigitalOcean, monkeypatch: pytest.MonkeyPatch) -> None:
     """A zone may have many records, and ours may be the last."""
-    monkeypatch.setattr("tideflow.clients.domains._PER_PAGE", 2)
+    monkeypatch.setattr("tideflow.clients.requesting.PER_PAGE", 2)
     addresses = [f"203.0.113.{number}" for number in range(5)]
     for address in addresses:
         zone.create_record(ZONE, Record(type="A", name=f"ml.{ZONE}", data=address, ttl=60))
