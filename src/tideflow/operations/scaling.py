@@ -53,6 +53,12 @@ def problems(found: Cluster, wanted: Wanted, view: View, size: Size | None = Non
 
 
 def _not_allowed(pool: NodePool, wanted: Wanted, names: list[str], view: View) -> SettingError:
+    if pool.size != wanted.size:
+        return SettingError(
+            f"the pool {pool.name} of the cluster {wanted.name} has {pool.count} nodes of {pool.size}, "
+            f"and the settings are {wanted.count} of {wanted.size}",
+            hint="add --data replace_nodes=true to have new nodes take their place",
+        )
     most = f"the setting node_count is {wanted.count}"
     if wanted.autoscale:
         most = f"node_autoscale allows {wanted.autoscale[1]} at most"

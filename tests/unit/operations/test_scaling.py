@@ -16,8 +16,9 @@ from tests.unit.rehearsal.twin.passing import World
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
 from tideflow.errors import KubernetesError, TideflowError
-from tideflow.operations import pools
+from tideflow.operations import pools, scaling
 from tideflow.operations.clusters import Wanted
+from tideflow.operations.leaving import View
 from tideflow.operations.scaling import Scaling
 from tideflow.rehearsal.twin.api import application
 from tideflow.rehearsal.twin.state import State
@@ -238,6 +239,16 @@ def test_without_the_settings_no_node_goes(runs: Runs) -> None:
         (SIZES[0], 3),
         (SIZES[0], 1),
     ]
+
+
+def test_fewer_nodes_of_another_size_are_not_said_to_be_deleted(runs: Runs) -> None:
+    """What was meant is to replace them, and with ``scale_down`` some of the old ones would go instead."""
+    runs.begin(3)
+    wanted = replace(WANTED, count=1, size=SIZES[1], scale_down=False, replace_nodes=False)
+    view = View.read(cast("Kubernetes", runs.kubernetes))
+    (why,) = scaling.problems(runs.found(), wanted, view)
+    assert "has 3 nodes of s-4vcpu-8gb, and the settings are 1 of s-8vcpu-16gb" in str(why)
+    assert "replace_nodes=true" in str(why)
 
 
 def test_another_pool_of_the_name_is_left_alone(runs: Runs) -> None:
