@@ -26,7 +26,6 @@ NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", 
 _PATIENCE = 90.0  # seconds; it takes 5, but machines may be busy
 _INTERVAL = 0.1  # seconds
 _LONGEST_MESSAGE = 300  # characters of a log in an error message
-_NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _ACCOUNT = (
     "/api/v1/namespaces/default/serviceaccounts/default"  # made by the controller manager; pods need it
 )
@@ -220,15 +219,12 @@ class ControlPlane:
 
         servers, clients = NAMES[:2], NAMES[2:]
         start(servers)
-        self._wait_for("the API server", lambda: self._request("GET", "/readyz"), servers)
-        if "kwok" in due:
-            # Each kwok is a new holder of the nodes' leases, and would wait until the last one's expire.
-            self._request("DELETE", _NODE_LEASES)
+        self._wait_for("the API server", lambda: self._answers("/readyz"), servers)
         ready_file = self.folder / "standins.ready"
         if "stand-ins" in due:
             ready_file.unlink(missing_ok=True)
         start(clients)
-        self._wait_for("the controller manager", lambda: self._request("GET", _ACCOUNT), wanted)
+        self._wait_for("the controller manager", lambda: self._answers(_ACCOUNT), wanted)
         if "stand-ins" in wanted:
             self._wait_for("the stand-ins", ready_file.exists, wanted)
 
@@ -258,8 +254,8 @@ class ControlPlane:
                 )
             time.sleep(_INTERVAL)
 
-    def _request(self, method: str, path: str) -> bool:
-        """Return whether the API server answers a request without a body with 200."""
+    def _answers(self, path: str) -> bool:
+        """Tell whether the API server answers with 200."""
         pki = self.folder / "pki"
         try:
             context = ssl.create_default_context(cafile=pki / "ca.crt")
@@ -268,7 +264,7 @@ class ControlPlane:
             with contextlib.closing(
                 http.client.HTTPSConnection(host, int(port), timeout=5, context=context)
             ) as connection:
-                connection.request(method, path)
+                connection.request("GET", path)
                 return connection.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False

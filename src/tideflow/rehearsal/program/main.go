@@ -6,10 +6,14 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	corev1 "k8s.io/api/core/v1"
@@ -63,6 +67,15 @@ func warmUp(ctx context.Context) error {
 	return nil
 }
 
+// keepName has kwok go under the same name each time. It draws a UUID for it, the first of all; by that name it holds
+// the nodes' leases, and under another one it would wait until those of before expire. Worse, of a pod that it meets
+// before it sees itself hold the lease, it knows nothing from then on (kwok 0.8): after about one start in a hundred,
+// such a pod never ran, or never ended.
+func keepName() {
+	const bytesOfOne = 16
+	uuid.SetRand(io.MultiReader(strings.NewReader(strings.Repeat("k", bytesOfOne)), rand.Reader))
+}
+
 // runKwok reads kwok's own flags and configuration files, then runs it until it is told to stop.
 func runKwok() error {
 	// Kubernetes' packages put a --version into the process-wide flags, and kwok's command has one of its own.
@@ -80,6 +93,7 @@ func runKwok() error {
 	if err := warmUp(ctx); err != nil {
 		return err
 	}
+	keepName()
 	command := kwok.NewCommand(ctx)
 	command.PersistentFlags().AddFlagSet(global)
 	return command.ExecuteContext(ctx)
