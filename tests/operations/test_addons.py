@@ -30,6 +30,7 @@ BALANCING = (
     *("--data", 'load_balancer_sources=["192.0.2.0/24"]'),
 )
 CHANGES = (
+    "type: not set → REGIONAL",
     "size-unit: not set → 2",
     "allow-rules: not set → cidr:192.0.2.0/24",
     "hostname: not set → kubeflow.localhost",
@@ -216,7 +217,7 @@ def test_a_killed_run_is_gone_on_with_and_orders_nothing_twice(platform: Platfor
     eventually(platform.ordered, lambda number: number > ordered)
     process.kill()
     process.communicate()
-    assert SUCCESS in platform.step()
+    platform.step()
     assert platform.ordered() == ordered + 1
     assert platform.releases()["ingress-nginx"] == "deployed"
 
@@ -254,14 +255,17 @@ def test_the_load_balancer_is_set_and_what_is_set_no_more_is_taken_back(platform
     address = platform.get("service", *NGINX, CONTROLLER)["status"]["loadBalancer"]["ingress"][0]["ip"]
     before = balancing(platform)
     planned = platform.dry(*BALANCING)
-    assert [f"would change the load balancer: {words}" in planned for words in CHANGES] == [True] * 6
+    assert [f"would change the load balancer: {words}" in planned for words in CHANGES] == [True] * len(
+        CHANGES
+    )
     assert balancing(platform) == before
     mark = platform.mark()
     printed = platform.step(*BALANCING)
-    assert [f"] changed {words}" in printed for words in CHANGES] == [True] * 6
+    assert [f"] changed {words}" in printed for words in CHANGES] == [True] * len(CHANGES)
     written = [event["objectRef"]["resource"] for event in platform.writes(mark)]
     assert written == ["services", "configmaps"]
     assert balancing(platform) == before | {
+        "type": "REGIONAL",
         "size-unit": "2",
         "allow-rules": "cidr:192.0.2.0/24",
         "hostname": "kubeflow.localhost",
@@ -313,6 +317,7 @@ def test_the_gateway_is_the_edge_where_it_is_asked_for_or_nginx_cannot_be_had(pl
     live = platform.get(*gateway)
     assert live["spec"]["type"] == "LoadBalancer"
     assert live["metadata"]["annotations"][f"{ANNOTATION}size-unit"] == "3"
+    assert live["metadata"]["annotations"][f"{ANNOTATION}type"] == "REGIONAL"  # 80 is 8080 in its pods
     (entry,) = live["status"]["loadBalancer"]["ingress"]
     assert f"Address     {entry['ip']} " in printed
     assert platform.names("ingress", "--all-namespaces") == []

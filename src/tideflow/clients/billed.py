@@ -35,8 +35,8 @@ class Droplet:
 class LoadBalancer:
     """A load balancer, of ``units`` nodes; it has no tag that says for which cluster it was made.
 
-    ``droplets`` are the ids of those behind it, for as long as there are any. ``ip`` is empty at first;
-    the others are its settings.
+    ``droplets`` are the ids of those behind it, for as long as there are any. ``ip`` is empty at first.
+    A ``network`` load balancer passes packets on as they are; the others are settings that it has not.
     """
 
     id: str
@@ -47,6 +47,7 @@ class LoadBalancer:
     proxy_protocol: bool = False
     idle_seconds: int = 60
     allowed: tuple[str, ...] = ()
+    network: bool = False
 
     @classmethod
     def from_response(cls, found: Mapping[str, Any]) -> Self:
@@ -60,6 +61,7 @@ class LoadBalancer:
             proxy_protocol=bool(found.get("enable_proxy_protocol")),
             idle_seconds=int(found.get("http_idle_timeout_seconds") or 60),
             allowed=tuple((found.get("firewall") or {}).get("allow") or ()),
+            network=found.get("type") == "REGIONAL_NETWORK",
         )
 
 

@@ -53,14 +53,24 @@ class Balancing:
             hostname=hostname,
         )
 
-    def annotations(self) -> dict[str, str]:
+    @property
+    def regional(self) -> bool:
+        """Whether something is set that a network load balancer has not: it passes packets on as they are.
+
+        Since Kubernetes 1.33 a Service that says nothing gets one of these (DOKS' changelog, 1.33.1-do.0).
+        """
+        return self.size is not None or self.proxy_protocol or self.idle_seconds is not None
+
+    def annotations(self, *, regional: bool = False) -> dict[str, str]:
         """Return the annotations that a Service is to have for this; those of what is not set are left out.
 
+        A ``regional`` load balancer is also what a Service needs whose ports are not its pods' own.
         With the proxy protocol, pods that reach for the load balancer's address would get to the controller
         directly, without the header that it expects then. With a hostname in the place of the address they
         go out and in again.
         """
-        return {f"{ANNOTATION}{name}": value for name, value in self._settings()}
+        told = {f"{ANNOTATION}{name}": value for name, value in self._settings()}
+        return {f"{ANNOTATION}type": "REGIONAL", **told} if regional or self.regional else told
 
     def _settings(self) -> Iterator[tuple[str, str]]:
         if self.size is not None:

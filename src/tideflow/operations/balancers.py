@@ -181,7 +181,7 @@ def _await(
     *,
     patience: float,
 ) -> None:
-    """Wait until DigitalOcean has taken the settings; only the proxy protocol is insisted on."""
+    """Wait until DigitalOcean has taken the settings; type and proxy protocol are insisted on."""
     start = time.monotonic()
     while True:
         service = cluster.get(f"/api/v1/namespaces/{edges.NGINX.namespace}/services/{edges.NGINX.name}")
@@ -196,6 +196,12 @@ def _await(
         time.sleep(_PAUSE_REHEARSAL if target.rehearsal else _PAUSE)
     reason = releases.complaint(cluster, edges.NGINX.namespace)
     told = f"DigitalOcean has not taken it yet: {', '.join(left)}{f' ({reason})' if reason else ''}"
+    if found is not None and found.network and wanted.regional:
+        raise ApplyError(
+            f"{told}; nginx is as it was",
+            hint="for a Service that had a network load balancer from the beginning it may keep that: "
+            "docs/digitalocean.md says how to have another",
+        )
     if found is None or found.proxy_protocol != wanted.proxy_protocol:
         raise ApplyError(f"{told}; nginx is as it was", hint="run this step again: it goes on from there")
     target.host.log_styled(told, fg="yellow")
@@ -206,6 +212,8 @@ def _differences(found: LoadBalancer | None, wanted: Balancing) -> Iterator[str]
     if found is None:
         yield "all of it, since there is no load balancer yet"
         return
+    if found.network and wanted.regional:
+        yield "type: network → regional"
     if found.proxy_protocol != wanted.proxy_protocol:
         yield f"proxy protocol: {_word(on=found.proxy_protocol)} → {_word(on=wanted.proxy_protocol)}"
     if wanted.size is not None and found.units != wanted.size:

@@ -82,7 +82,8 @@ def addons() -> list[str]:
 def annotated(manifests: Sequence[Manifest]) -> list[Manifest]:
     """Return the objects of the base, the gateway's Service with the settings of its load balancer.
 
-    With this edge they are there from the beginning: some cannot be changed for an hour.
+    With this edge they are there from the beginning: some cannot be changed for an hour. A network load
+    balancer is no choice here: the gateway's pods listen on other ports than the Service.
     """
     if settings().balancing.proxy_protocol:
         raise SettingError(
@@ -93,9 +94,10 @@ def annotated(manifests: Sequence[Manifest]) -> list[Manifest]:
     for manifest in manifests:
         if manifest.key == GATEWAY:
             metadata: dict[str, Any] = manifest.body["metadata"]
-            annotations = {**(metadata.get("annotations") or {}), **settings().balancing.annotations()}
+            wanted = settings().balancing.annotations(regional=True)
+            annotations = {**(metadata.get("annotations") or {}), **wanted}
             body = {**manifest.body, "metadata": {**metadata, "annotations": annotations}}
-            found.append(dataclasses.replace(manifest, body=body) if annotations else manifest)
+            found.append(dataclasses.replace(manifest, body=body))
         else:
             found.append(manifest)
     return found

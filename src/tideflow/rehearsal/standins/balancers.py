@@ -26,6 +26,7 @@ _SLICE = ("discovery.k8s.io", "EndpointSlice")
 _MANAGER = "digitalocean-cloud-controller-manager"
 _ID = "kubernetes.digitalocean.com/load-balancer-id"  # the annotation by which it knows its load balancer
 _HOSTNAME = "service.beta.kubernetes.io/do-loadbalancer-hostname"
+_TYPE = "service.beta.kubernetes.io/do-loadbalancer-type"
 _SYSTEM = "/api/v1/namespaces/kube-system"
 _REFUSAL = "rehearsal-load-balancers"  # a ConfigMap that says why there are none
 _REFUSED_EVERY = 10.0  # seconds
@@ -71,11 +72,12 @@ def _addresses(world: World, *, refused: dict[str, float]) -> float | None:
         if left > 0:
             again = min(left, again or left)
             continue
-        if refusal is not None:
+        why = refusal["data"]["why"] if refusal is not None else _misfit(service)
+        if why:
             due = refused.get(service["metadata"]["uid"], -math.inf) + _REFUSED_EVERY - time.monotonic()
             if due <= 0:
                 refused[service["metadata"]["uid"]] = time.monotonic()
-                _refuse(world, service, refusal["data"]["why"])
+                _refuse(world, service, why)
                 due = _REFUSED_EVERY
             again = min(due, again or due)
             continue
@@ -109,6 +111,20 @@ def _refuse(world: World, service: dict[str, Any], why: str) -> None:
     _tell(world, service, "EnsuringLoadBalancer", "Ensuring load balancer")
     message = f"Error syncing load balancer: failed to ensure load balancer: {why}"
     _tell(world, service, "SyncLoadBalancerFailed", message, kind="Warning")
+
+
+def is_network(service: dict[str, Any]) -> bool:
+    """Tell whether a Service gets a network load balancer: since Kubernetes 1.33, if it says nothing."""
+    return (service["metadata"].get("annotations") or {}).get(_TYPE) != "REGIONAL"
+
+
+def _misfit(service: dict[str, Any]) -> str:
+    """Return why a Service cannot have its load balancer: a network one leaves ports as they are."""
+    for port in service["spec"]["ports"] if is_network(service) else ():
+        target = port.get("targetPort", port["port"])
+        if isinstance(target, int) and target != port["port"]:
+            return f"network load balancers need port and targetPort to match: {port['port']} is not {target}"
+    return ""
 
 
 def address(service: dict[str, Any]) -> str:

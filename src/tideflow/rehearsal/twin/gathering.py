@@ -75,15 +75,21 @@ def _balancers(cluster: Cluster, client: Kubernetes) -> Iterator[Balancer]:
                 }
                 for port in spec["ports"]
             ],
-            settings=_settings(told, spec.get("loadBalancerSourceRanges") or ()),
+            settings=_settings(
+                told, spec.get("loadBalancerSourceRanges") or (), network=balancers.is_network(service)
+            ),
             droplet_ids=[
                 node.droplet_id for pool in cluster.pools for node in pool.nodes if node.state == "running"
             ],
         )
 
 
-def _settings(told: Mapping[str, str], sources: Iterable[str]) -> dict[str, Any]:
-    """Return what annotations say; those that are not understood are left out."""
+def _settings(told: Mapping[str, str], sources: Iterable[str], *, network: bool) -> dict[str, Any]:
+    """Return what annotations say; those that are not understood, or the kind has not, are left out."""
+    allowed = _listed(told.get("allow-rules", "")) or [f"cidr:{source}" for source in sources]
+    firewall = {"allow": allowed, "deny": _listed(told.get("deny-rules", ""))}
+    if network:
+        return {"type": "REGIONAL_NETWORK", "firewall": firewall}
     settings: dict[str, Any] = {
         field: told[name] == "true"
         for name, field in (
@@ -99,9 +105,7 @@ def _settings(told: Mapping[str, str], sources: Iterable[str]) -> dict[str, Any]
     ):
         if told.get(name, "").isdecimal():
             settings[field] = int(told[name])
-    allowed = _listed(told.get("allow-rules", "")) or [f"cidr:{source}" for source in sources]
-    settings["firewall"] = {"allow": allowed, "deny": _listed(told.get("deny-rules", ""))}
-    return settings
+    return {**settings, "firewall": firewall}
 
 
 def _listed(text: str) -> list[str]:

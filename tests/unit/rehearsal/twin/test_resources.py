@@ -92,25 +92,32 @@ def test_each_service_has_a_load_balancer(world: World) -> None:
 
 
 def test_annotations_set_a_load_balancer(world: World) -> None:
-    """Name, size, sources, proxy protocol and time-out; what makes no sense is left as it was."""
+    """Name, size, sources, proxy protocol and time-out; what makes no sense is left as it was.
+
+    One that does not ask for a regional one has none of these but its sources.
+    """
     world.running()
     world.objects.lists[SERVICES] = [
         service(
             name="ml",
+            type="REGIONAL",
             size_unit="3",
             enable_proxy_protocol="true",
             http_idle_timeout_seconds="600",
             allow_rules="cidr:10.0.0.0/8, ip:203.0.113.9",
             deny_rules="ip:203.0.113.1",
         ),
-        service(ranges=["192.0.2.0/24"], size_unit="huge"),
+        service(ranges=["192.0.2.0/24"], type="REGIONAL", size_unit="huge"),
+        service(ranges=["192.0.2.0/24"], size_unit="3", enable_proxy_protocol="true"),
     ]
-    first, second = listed(world, "load_balancers")
+    first, second, third = listed(world, "load_balancers")
     assert (first["name"], first["size_unit"], first["http_idle_timeout_seconds"]) == ("ml", 3, 600)
     assert first["enable_proxy_protocol"] is True
     assert first["firewall"] == {"allow": ["cidr:10.0.0.0/8", "ip:203.0.113.9"], "deny": ["ip:203.0.113.1"]}
     assert (second["size_unit"], second["enable_proxy_protocol"]) == (1, False)
-    assert second["firewall"] == {"allow": ["cidr:192.0.2.0/24"], "deny": []}
+    assert second["firewall"] == third["firewall"] == {"allow": ["cidr:192.0.2.0/24"], "deny": []}
+    assert (first["type"], third["type"]) == ("REGIONAL", "REGIONAL_NETWORK")
+    assert (third["size_unit"], third["enable_proxy_protocol"]) == (1, False)
 
 
 def test_each_volume_of_the_driver_is_one(world: World) -> None:
