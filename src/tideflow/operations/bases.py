@@ -71,6 +71,11 @@ def release() -> Release | None:
     return _stated(found.release) if found is not None else None
 
 
+def coming() -> Release:
+    """Return the release that is vendored, or else the one that ``make vendor`` would fetch."""
+    return release() or _of_all().release()
+
+
 def foreseen() -> Base:
     """Return the base that is vendored, or else the sample: what is known before ``base`` gets another."""
     found = release()

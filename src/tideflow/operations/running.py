@@ -237,6 +237,15 @@ def refusing(function: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
+def refusals(function: Callable[..., Any], *args: Any) -> list[TideflowError]:
+    """Return the error, if there is one, with which a ``refusing`` function would end the run."""
+    try:
+        inspect.unwrap(function)(*args)
+    except TideflowError as error:
+        return [error]
+    return []
+
+
 @refusing
 def settings() -> Settings:
     """Return the platform's settings."""
