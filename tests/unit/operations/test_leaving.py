@@ -134,7 +134,7 @@ def test_nodes_that_take_no_pods_have_no_room() -> None:
 
 def test_nodes_that_an_earlier_run_began_to_empty_have_room_again() -> None:
     """Unless they are to go now as well; those that somebody else has closed stay so."""
-    closed = {
+    closed: dict[str, Any] = {
         "unschedulable": True,
         "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}],
     }
