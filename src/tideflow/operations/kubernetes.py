@@ -59,15 +59,26 @@ def _loaded(source: Source) -> list[Manifest]:
 
 
 def _described(
-    *, set_name: str, source: Source, **others: Any
+    *, set_name: str, source: Source, conflicts: Conflicts, **others: Any
 ) -> tuple[str, Callable[[], Sequence[Manifest]]]:
     """Return what ``of_set`` wants; raises ``TideflowError`` before anything of the run is written."""
-    arguments.check(set_name=set_name, source=source, **others)
+    arguments.check(set_name=set_name, source=source, conflicts=conflicts, **others)
     objects = functools.partial(_loaded, source)
+    earlier = {other: found for other, found in platform().sets.items() if other != set_name}
     # What an earlier operation is to write into a file may not be there yet.
     if platform().sets and not (isinstance(source, Path) and not source.exists()):
-        objects()
+        found = objects()
+        if conflicts == "own":
+            Others({other: _there(read) for other, read in earlier.items()}).refuse_differing(set_name, found)
     return set_name, objects
+
+
+def _there(objects: Callable[[], Sequence[Manifest]]) -> Sequence[Manifest]:
+    """Return the objects of a set, none where they cannot be read yet: its own turn tells why not."""
+    try:
+        return objects()
+    except ManifestError:
+        return ()
 
 
 @of_set(_described)
