@@ -506,3 +506,24 @@ def test_what_comes_first_in_the_run_is_not_held_against_what_follows(here: Scra
     here.write("stall.yaml.j2", stall.replace("/v1", "/v2"))
     planned = here.pyinfra("--dry", "apply.py")
     assert "is of a type that nobody defines: unawaited.example.org/v2 Stall" in planned.stderr
+
+
+def test_a_dry_run_in_which_something_would_fail_ends_as_a_failure(here: Scratch) -> None:
+    """So that a pipeline stops there; all of it is announced nevertheless."""
+    good = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "good", "namespace": "default"}}
+    bad = {**good, "metadata": {"name": "bad", "namespace": "default"}, "datta": {}}
+    here.write(
+        "apply.py",
+        SETS
+        + f"kubernetes.apply(name='One', set_name='sets-dry', source=[{good}])\n"
+        + f"kubernetes.apply(name='Two', set_name='sets-bad', source=[{bad}])\n"
+        + "kubernetes.apply(name='Three', set_name='sets-more', source=[space])\n",
+    )
+    mark = len(here.requests())
+    planned = here.pyinfra("--dry", "apply.py")
+    assert planned.returncode == 1
+    assert "would create ConfigMap default/good" in planned.stderr
+    assert "would fail to create ConfigMap default/bad, as things are now" in planned.stderr
+    assert "would create Namespace sets-x" in planned.stderr
+    assert "1 object of sets-bad would fail, so this dry run does too" in planned.stderr
+    assert here.writes(mark) == []

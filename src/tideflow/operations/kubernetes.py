@@ -29,6 +29,7 @@ from tideflow.operations.running import (
     present_cluster,
     refusing,
 )
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
@@ -132,6 +133,7 @@ def application(
 
     ``before`` is called with the plan just before it is carried out.
     """
+    target = platform()
     cluster = present_cluster()
     interrupt = Interrupt()
     applying = Application(
@@ -149,7 +151,9 @@ def application(
     if not executing():
         _foretell(plan, set_name)
     if plan.writes:
-        _announce(applying, plan)
+        refused = _announce(applying, plan)
+        if refused and target.dry:
+            target.fail(f"{counted(refused, 'object')} of {set_name} would fail, so this dry run does too")
 
         def run(live: Callable[[str], None]) -> None:
             with interrupt:
@@ -205,11 +209,14 @@ def _elsewhere(set_name: str) -> dict[str, Collection[Key]]:
     }
 
 
-def _announce(applying: Application, plan: Plan) -> None:
-    """Say what a plan would write; with ``--diff`` by field, and again just before it is written."""
+def _announce(applying: Application, plan: Plan) -> int:
+    """Say what a plan would write; with ``--diff`` by field, and again just before it is written.
+
+    Return how many objects the server would refuse.
+    """
     full = bool(host.state.config.DIFF)
     if executing() and not full:
-        return
+        return 0
     live = LiveLine(host)
     try:
         differences = applying.differences(plan, created=not executing(), progress=live)
@@ -218,6 +225,7 @@ def _announce(applying: Application, plan: Plan) -> None:
     word = "will" if executing() else "would"
     for line in announcement.lines(plan, differences, full=full, word=word):
         host.log_styled(line.text, fg=_COLOURS.get(line.sign))
+    return sum(bool(difference.refused) for difference in differences.values())
 
 
 @refusing
