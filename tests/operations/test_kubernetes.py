@@ -517,13 +517,14 @@ def test_a_dry_run_in_which_something_would_fail_ends_as_a_failure(here: Scratch
         SETS
         + f"kubernetes.apply(name='One', set_name='sets-dry', source=[{good}])\n"
         + f"kubernetes.apply(name='Two', set_name='sets-bad', source=[{bad}])\n"
-        + "kubernetes.apply(name='Three', set_name='sets-more', source=[space])\n",
+        + "other = {**space, 'metadata': {'name': 'sets-dry'}}\n"
+        + "kubernetes.apply(name='Three', set_name='sets-more', source=[other])\n",
     )
     mark = len(here.requests())
     planned = here.pyinfra("--dry", "apply.py")
     assert planned.returncode == 1
     assert "would create ConfigMap default/good" in planned.stderr
     assert "would fail to create ConfigMap default/bad, as things are now" in planned.stderr
-    assert "would create Namespace sets-x" in planned.stderr
+    assert "would create Namespace sets-dry" in planned.stderr
     assert "1 object of sets-bad would fail, so this dry run does too" in planned.stderr
     assert here.writes(mark) == []
