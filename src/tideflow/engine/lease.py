@@ -139,6 +139,7 @@ class Lease:
             except KubernetesError as error:
                 if not is_passing(error) or _now() - started > self._options.timeout:
                     raise
+                self._progress(f"waiting for the API server: {error.message}")
                 version = ""  # whoever could not be seen could not renew either
                 time.sleep(_PAUSE)
 
