@@ -113,27 +113,20 @@ def state(target: PlatformConnector) -> str:
 def ours(target: PlatformConnector) -> list[tuple[str, Record]]:
     """Return the records that were made for the platform, with their zones; marks follow what they mark.
 
-    They are found by the marks, in ``dns_zone``, or else in each zone of the account that the hostname is in:
-    a setting that was given for one run may be missing in another. They need not lead anywhere any more.
+    They are found by the marks, in all zones of the account: settings that were given for one run, or that
+    were others once, may be missing in this one. They need not lead anywhere any more.
     """
-    from tideflow.clients import names  # noqa: PLC0415 - dnspython is needed by few runs
-
-    api, asked = target.digitalocean, Asked.of(target.settings, rehearsal=target.rehearsal)
+    api = target.digitalocean
     if api is None:
         return []
     try:
-        searched = (
-            [asked.zone]
-            if asked.zone
-            else [zone for zone in api.domains() if names.is_within(asked.hostname, zone)]
-        )
         return [
             (zone, found)
-            for zone in searched
+            for zone in api.domains()
             for found in zones.owned(api.records(zone) or (), platform=target.platform)
         ]
     except DigitalOceanError as error:
-        if error.status == _FORBIDDEN and asked.zone is None:
+        if error.status == _FORBIDDEN and target.settings.dns_zone is None:
             return []  # a token that must not see records has made none
         raise
 
