@@ -7,8 +7,10 @@ IndexError for an error body of another shape, and logs its headers, the token a
 
 from __future__ import annotations
 
+import ipaddress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from digitalocean.baseapi import BaseAPI, EndPointError
@@ -27,6 +29,7 @@ PER_PAGE = 200
 """The most that the API gives at once."""
 
 _CONNECT_TIMEOUT = 10.0  # seconds
+_TLS = "set it to https://…/v2/"
 
 
 class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
@@ -35,10 +38,9 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
     def __init__(self, token: str, *, endpoint: str | None = None, timeout: float = 30.0) -> None:
         try:
             super().__init__(token=token, **({"end_point": endpoint} if endpoint else {}))
-        except EndPointError:
-            raise SettingError(
-                "DIGITALOCEAN_END_POINT is not a URL", hint="unset it, or set it to https://…/v2/"
-            ) from None
+            _refuse_in_clear(self.end_point)
+        except (EndPointError, ValueError):
+            raise SettingError("DIGITALOCEAN_END_POINT is not a URL", hint=f"unset it, or {_TLS}") from None
         self._timeout = (min(_CONNECT_TIMEOUT, timeout), timeout)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE))
@@ -118,6 +120,23 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
             timeout=self._timeout,
             allow_redirects=False,
         )
+
+
+def _refuse_in_clear(endpoint: str) -> None:
+    """Raise ``SettingError`` if the token would leave this machine without TLS; ``ValueError`` for no URL."""
+    at = urlsplit(endpoint)
+    host = at.hostname or ""
+    if at.scheme not in {"http", "https"} or not host:
+        raise ValueError
+    if at.scheme == "http" and not _is_here(host):
+        raise SettingError(f"DIGITALOCEAN_END_POINT would send the token in clear to {host}", hint=_TLS)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def nothing(_: Any) -> None:

@@ -17,7 +17,7 @@ from urllib3.exceptions import ProtocolError
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
 from tideflow.clients.provided import Size
-from tideflow.errors import DigitalOceanError
+from tideflow.errors import DigitalOceanError, SettingError
 from tideflow.rehearsal.addresses import free_port
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def test_what_was_never_sent_is_sent_once_there_is_a_server(api: DigitalOcean, s
     ("endpoint", "why"),
     [
         ("http://127.0.0.1:1/v2/", "the connection was refused"),
-        ("http://nowhere.invalid/v2/", "its name cannot be resolved"),
+        ("https://nowhere.invalid/v2/", "its name cannot be resolved"),
         ("https://127.0.0.1:{port}/v2/", "its certificate is not to be trusted, or it speaks no TLS"),
         ("http://127.0.0.1:{port}/v2/", "the connection was cut"),
     ],
@@ -341,6 +341,29 @@ def test_why_there_is_no_answer(server: Server, endpoint: str, why: str) -> None
     server.script.extend([(CUT, None, {})] * (TRIES if why.endswith("cut") else 0))
     with pytest.raises(DigitalOceanError, match=rf"cannot be reached for GET /v2/account \({why}\)"):
         DigitalOcean(TOKEN, endpoint=endpoint.format(port=server.server_port)).account()
+
+
+@pytest.mark.parametrize("host", ["api.digitalocean.example", "192.0.2.1:80", "127.0.0.1.example.org"])
+def test_the_token_is_sent_in_clear_to_nobody_else(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """An end point without TLS has to be on this machine, wherever it is set."""
+    endpoint = f"HTTP://{host}/v2/"
+    monkeypatch.setenv("DIGITALOCEAN_END_POINT", endpoint)
+    for given in (None, endpoint):
+        with pytest.raises(SettingError, match=f"in clear to {host.partition(':')[0]}; set it to https://"):
+            DigitalOcean(TOKEN, endpoint=given)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080"])
+def test_a_twin_on_this_machine_needs_no_tls(host: str) -> None:
+    """Nobody else hears the token."""
+    assert DigitalOcean(TOKEN, endpoint=f"http://{host}/v2/").end_point == f"http://{host}/v2/"
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://127.0.0.1/v2/", "https:///v2/", "https://[::1/v2/", "nowhere"])
+def test_an_end_point_has_to_be_a_url(endpoint: str) -> None:
+    """One line says so."""
+    with pytest.raises(SettingError, match="DIGITALOCEAN_END_POINT is not a URL"):
+        DigitalOcean(TOKEN, endpoint=endpoint)
 
 
 @pytest.mark.parametrize("failure", [CUT, 500])
