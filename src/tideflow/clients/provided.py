@@ -162,6 +162,10 @@ class Cluster:
             maintenance_window=f"{window.get('day', '')} {window.get('start_time', '')}".strip(),
         )
 
+    def has(self, tag: str) -> bool:
+        """Tell whether it has a tag, which DigitalOcean writes as the account's first of that name was."""
+        return tag.casefold() in map(str.casefold, self.tags)
+
 
 @dataclass(frozen=True)
 class Credentials:

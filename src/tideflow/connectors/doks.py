@@ -85,7 +85,7 @@ class DoksConnector(PlatformConnector):
         cluster = self.cluster()
         if self._client is None or cluster is None or cluster.state != "running":
             return None
-        if TAG not in cluster.tags and not self.settings.adopt_cluster:
+        if not (cluster.has(TAG) or self.settings.adopt_cluster):
             raise SettingError(
                 f"the cluster {self.platform} was not made by Tideflow: it has no tag {TAG}",
                 hint="deploys/cluster.py says what differs from the settings, and how to take it over",

@@ -86,6 +86,22 @@ def test_a_field_of_the_cluster_is_changed(
     assert pools.step(FOUND, replace(WANTED, **wanted)) is None
 
 
+def test_a_tag_is_the_same_in_capitals() -> None:
+    """DigitalOcean keeps the spelling that an account's first tag of a name has, and shows no other."""
+    found = replace(FOUND, tags=("Tideflow", "TIDEFLOW:ml", "team-a"))
+    wanted = replace(WANTED, tags=("Team-A", "TEAM-a"))
+    assert not changes(found, wanted)
+    assert why_not(found) == []
+    assert changes(found, replace(wanted, tags=("Team-A", "b", "B"))).cluster == {
+        "tags": ["Team-A", "b", "tideflow", "tideflow:ml"]
+    }
+    assert replace(wanted, tags=("Tideflow", "a", "A")).cluster_fields()["tags"] == [
+        "tideflow",
+        "tideflow:ml",
+        "a",
+    ]
+
+
 def test_off_is_another_thing_than_not_set() -> None:
     """False switches off what can be."""
     found = replace(FOUND, auto_upgrade=True, surge_upgrade=True)

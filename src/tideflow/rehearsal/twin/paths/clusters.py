@@ -43,6 +43,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
             refuse_taken(asked["name"], (other for other in state if other.state != "deleting"))
             limit = lifecycle.switchboard.faults.droplet_limit
             refuse_beyond(limit, state, more=sum(pool.most() for pool in pools))
+            asked["tags"] = state.spelt(asked["tags"])
             cluster = Cluster(pools=pools, **asked)
             state.clusters[cluster.id] = cluster
             state.save()
@@ -64,6 +65,8 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
             refuse_taken(changes.get("name"), (other for other in state if other is not cluster))
             if cluster.ha and not changes.get("ha", True):
                 raise InvalidError("ha cannot be disabled")
+            if "tags" in changes:
+                changes["tags"] = state.spelt(changes["tags"])
             cluster.change(changes)
             state.save()
             return jsonify(kubernetes_cluster=describing.cluster(cluster)), 202
