@@ -139,14 +139,15 @@ def step(found: Cluster, wanted: Wanted) -> Step | None:
     if pool.count < count or (fields and not excess(pool, wanted)):
         return Change(pool, count, fields)
     if wanted.replace_nodes and (old := replaced(found, wanted)):
-        return Retire(old[0])
-    return _shrinking(pool, count) if wanted.scale_down and excess(pool, wanted) else None
+        return _still(old[0]) or Retire(old[0])
+    if not (wanted.scale_down and excess(pool, wanted)):
+        return None
+    return _still(pool) or (Shrink(pool) if len(staying(pool)) > count else Change(pool, count))
 
 
-def _shrinking(pool: NodePool, count: int) -> Step:
-    if pool.auto_scale:  # or DigitalOcean might bring back what is taken away
-        return Change(pool, pool.count, {"auto_scale": False})
-    return Shrink(pool) if len(staying(pool)) > count else Change(pool, count)
+def _still(pool: NodePool) -> Change | None:
+    """Return how a pool is no longer scaled, or DigitalOcean might bring back what is taken away."""
+    return Change(pool, pool.count, {"auto_scale": False}) if pool.auto_scale else None
 
 
 def new_name(wanted: Wanted) -> str:

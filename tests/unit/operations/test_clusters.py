@@ -231,6 +231,17 @@ def test_a_pool_that_is_scaled_is_replaced_by_one_that_is() -> None:
     assert pools.step(scaled(1, 9), wanted) == pools.Make("ml-pool-s-8vcpu-16gb", wanted.size, 3, fields)
 
 
+def test_a_pool_that_goes_is_not_scaled_any_more() -> None:
+    """Or DigitalOcean would bring back what is taken away, or refuse to have fewer nodes than the least."""
+    wanted = replace(WANTED, size="s-8vcpu-16gb", replace_nodes=True, autoscale=(2, 6))
+    new = NodePool("q", "ml-pool-s-8vcpu-16gb", wanted.size, 3, (), auto_scale=True, min_nodes=2, max_nodes=6)
+    (old,) = scaled(2, 6).node_pools
+    between = replace(FOUND, node_pools=(old, new))
+    assert pools.step(between, wanted) == pools.Change(old, 3, {"auto_scale": False})
+    still = replace(old, auto_scale=False)
+    assert pools.step(replace(between, node_pools=(still, new)), wanted) == pools.Retire(still)
+
+
 def test_a_newer_patch_is_no_difference() -> None:
     """The setting is a minor; where it is a patch that the cluster has left behind, that is said."""
     assert list(notes(replace(FOUND, version="1.34.7-do.0"), WANTED)) == []

@@ -170,30 +170,38 @@ rules = st.fixed_dictionaries(
         [{**rule, "cut": True}, {**rule, "status": 500}, {**rule, "status": 503}, {**rule, "status": 422}]
     )
 )
+bounds = st.tuples(st.integers(1, 3), st.integers(0, 3)).map(lambda pair: (pair[0], sum(pair)))
 changes = st.tuples(
-    st.integers(1, 4), st.sampled_from(SIZES), st.lists(rules, max_size=3), st.none() | st.integers(0, 12)
+    st.integers(1, 4),
+    st.sampled_from(SIZES),
+    st.none() | st.just(False) | bounds,
+    st.lists(rules, max_size=3),
+    st.none() | st.integers(0, 12),
 )
 
 
 @given(st.integers(1, 4), st.lists(changes, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_pool_ends_as_it_was_asked_for(
-    runs: Runs, count: int, asked: list[tuple[int, str, list[Any], int | None]]
+    runs: Runs, count: int, asked: list[tuple[int, str, Any, list[Any], int | None]]
 ) -> None:
-    """Nodes, sizes, lost answers, refusals and kills in any order: no node is left over, no pool there twice.
+    """Nodes, sizes, bounds, lost answers, refusals, kills: no node is left over, no pool is there twice.
 
     While nodes are replaced or become fewer, there are never fewer than before or than are wanted.
     """
     runs.begin(count)
-    for wanted_count, size, faults, looks in asked:
-        wanted = replace(WANTED, count=wanted_count, size=size)
+    for wanted_count, size, autoscale, faults, looks in asked:
+        wanted = replace(WANTED, count=wanted_count, size=size, autoscale=autoscale)
         has = pools.own_pools(runs.found(), wanted)
         running = sum(node.state == "running" for pool in has for node in pool.nodes)
+        begins = pools.pool_of(runs.found(), wanted)
+        assert begins is not None
+        least, _ = pools.nodes_then(begins, wanted)
         runs.fewest = running
         runs.fail(*faults)
         with suppress(KilledError, TideflowError):
             runs.run(wanted, looks=looks)
-        assert runs.fewest >= min(running, wanted_count)
+        assert runs.fewest >= min(running, least)
         runs.fail()
     runs.run(wanted)  # the last of them, once more: it finishes what was left undone
     runs.world.later(1)  # Kubernetes notices a moment later that a pool is gone
@@ -201,7 +209,11 @@ def test_a_pool_ends_as_it_was_asked_for(
     names = {pool.name for pool in found.node_pools}
     (ours,) = pools.own_pools(found, wanted)
     assert names == {ours.name, "theirs"}
-    assert (ours.size, ours.count, len(ours.nodes)) == (size, wanted_count, wanted_count)
+    assert (ours.size, ours.count, len(ours.nodes)) == (size, ours.count, ours.count)
+    if autoscale:
+        assert (ours.min_nodes, ours.max_nodes) == autoscale
+    assert ours.auto_scale or autoscale in {None, False}
+    assert (ours.min_nodes <= ours.count <= ours.max_nodes) if ours.auto_scale else ours.count == wanted_count
     assert pools.is_settled(ours)
     assert runs.world.there == {node.name for pool in found.node_pools for node in pool.nodes}
     assert runs.kubernetes.closed == []
