@@ -46,10 +46,14 @@ class Pools(Requesting):
         """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run.
 
         ``fields`` are others of the API's fields for node pools; those not given stay as they are.
+
+        The API wants a count whatever is to change, and takes nodes away, undrained, to have no more. While a
+        pool is scaled, the number may be an old one a moment later: so nothing of this is sent again, and
+        whoever asks has to look before.
         """
         body = {"name": name, "count": count, **(fields or {})}
         path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}"
-        self._call("PUT", path, nothing, ["kubernetes:update"], body)
+        self._call("PUT", path, nothing, ["kubernetes:update"], body, once=True)
 
     def delete_node_pool(self, cluster_id: str, pool_id: str) -> None:
         """Have a pool deleted with all its nodes."""

@@ -42,8 +42,10 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
         except (EndPointError, ValueError):
             raise SettingError("DIGITALOCEAN_END_POINT is not a URL", hint=f"unset it, or {_TLS}") from None
         self._timeout = (min(_CONNECT_TIMEOUT, timeout), timeout)
+        self._impatient = requests.Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=PATIENCE))
+            self._impatient.mount(scheme, HTTPAdapter(max_retries=PATIENCE.new(total=0)))
 
     def __repr__(self) -> str:
         """Name the end point, and not the token."""
@@ -56,22 +58,26 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
         read: Callable[[Any], Answer],
         scopes: Sequence[str],
         body: Any = None,
+        *,
+        once: bool = False,
     ) -> Answer:
         """Return what is read from the JSON answered; every request of this client is made here.
 
-        ``scopes`` are those that the description of the API says the token needs for the call.
+        ``scopes`` are those that the description of the API says the token needs for the call. What is to be
+        sent ``once`` is not sent again, whatever becomes of it.
         """
+        session = self._impatient if once else self._session
         what = f"{method} /v2/{path.partition('?')[0]}"
         cut = False
         try:
             try:
-                response = self._send(method, path, body)
+                response = self._send(session, method, path, body)
             except requests.exceptions.ChunkedEncodingError:
                 # Cut in its midst: urllib3 has handed it over by then, and tries no more.
-                if method not in (PATIENCE.allowed_methods or ()):
+                if once or method not in (PATIENCE.allowed_methods or ()):
                     raise
                 cut = True
-                response = self._send(method, path, body)
+                response = self._send(session, method, path, body)
         except (requests.RequestException, ValueError) as error:
             raise unanswered(error, what) from None
         status = response.status_code
@@ -109,9 +115,9 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
-    def _send(self, method: str, path: str, body: Any) -> Any:
+    def _send(self, session: requests.Session, method: str, path: str, body: Any) -> Any:
         """Return requests' response, which has what urllib3 knows of the tries before."""
-        return self._session.request(
+        return session.request(
             method,
             f"{self.end_point.rstrip('/')}/{path}",
             json=body,

@@ -136,7 +136,8 @@ def step(found: Cluster, wanted: Wanted) -> Step | None:
     fields = {} if bounds == _bounds(pool) else scaling(bounds)
     if is_to_be_made(found, wanted):
         return Make(new_name(wanted), wanted.size, count, scaling(bounds) if bounds else {})
-    if pool.count < count or (fields and not excess(pool, wanted)):
+    stays = not (bounds or wanted.scale_down)  # not to be scaled any more takes no node away
+    if pool.count < count or (fields and (stays or not excess(pool, wanted))):
         return Change(pool, count, fields)
     if wanted.replace_nodes and (old := replaced(found, wanted)):
         return _still(old[0]) or Retire(old[0])

@@ -403,8 +403,8 @@ def test_a_change_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
     """It says what is to be, so that twice is no more than once."""
     server.then(CUT)
     server.then(202, {})
-    api.update_node_pool("c-1", "p", name="pool", count=5)
-    assert server.asked == [f"PUT {CLUSTERS}/c-1/node_pools/p"] * 2
+    api.update_cluster("c-1", name="ml", fields={"ha": True})
+    assert server.asked == [f"PUT {CLUSTERS}/c-1"] * 2
 
 
 def test_a_server_that_is_silent_is_given_up(server: Server) -> None:
@@ -617,3 +617,18 @@ def test_nodes_and_pools_are_deleted_once(server: Server, api: DigitalOcean) -> 
     server.then(204)
     api.delete_node_pool("c-1", "p-1")
     assert server.asked[-1] == f"DELETE {CLUSTER}/node_pools/p-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(429, {"retry_after": "0"}), (503, {}), (CUT, {}), (202, {"content_length": "999"})],
+    ids=["429", "503", "cut", "midst"],
+)
+def test_how_many_nodes_there_are_to_be_is_sent_once(
+    server: Server, api: DigitalOcean, status: int, headers: dict[str, str]
+) -> None:
+    """A moment later the pool may have been scaled, and the number would take nodes away."""
+    server.then(status, BUSY, **headers)
+    with pytest.raises(DigitalOceanError, match="PUT"):
+        api.update_node_pool("c-1", "p-1", name="ml-pool", count=2)
+    assert server.asked == [f"PUT {CLUSTERS}/c-1/node_pools/p-1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from tests.unit.rehearsal.twin.passing import World
 
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
-from tideflow.errors import KubernetesError, TideflowError
+from tideflow.errors import ApplyError, DigitalOceanError, KubernetesError, TideflowError
 from tideflow.operations import pools, scaling
 from tideflow.operations.clusters import Wanted
 from tideflow.operations.leaving import View
@@ -174,7 +175,7 @@ bounds = st.tuples(st.integers(1, 3), st.integers(0, 3)).map(lambda pair: (pair[
 changes = st.tuples(
     st.integers(1, 4),
     st.sampled_from(SIZES),
-    st.none() | st.just(False) | bounds,
+    st.sampled_from([None, False]) | bounds,
     st.lists(rules, max_size=3),
     st.none() | st.integers(0, 12),
 )
@@ -232,6 +233,62 @@ def test_a_pool_whose_making_was_not_answered_is_not_made_twice(runs: Runs, kind
         ("theirs", SIZES[0], 1),
         (f"ml-pool-{SIZES[1]}", SIZES[1], 2),
     ]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 429, "retry_after": 1}, {"status": 503}, {"cut": True}], ids=["429", "503", "cut"]
+)
+@pytest.mark.parametrize("autoscale", [(2, 8), False])
+def test_nodes_that_come_while_a_change_is_asked_for_again_stay(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], autoscale: Any
+) -> None:
+    """The API wants a count with each change, and the one of before would take them away."""
+    runs.begin(2)
+    runs.run(replace(WANTED, autoscale=(2, 6)))
+    runs.fail({"method": "PUT", "path": "*/node_pools/*", "times": 2, **fault})
+    switchboard = runs.world.lifecycle.switchboard
+    followed = switchboard.rule_for
+    (ours,) = (pool for pool in runs.world.state.clusters[runs.id].pools if pool.name == "ml-pool")
+    seen: set[str] = set()
+
+    def scaled_meanwhile(method: str, path: str) -> Any:
+        rule = followed(method, path)
+        if rule is not None:
+            ours.change({"count": ours.count + 1})
+            seen.update(node.name for node in ours.nodes)
+        return rule
+
+    monkeypatch.setattr(switchboard, "rule_for", scaled_meanwhile)
+    runs.run(replace(WANTED, autoscale=autoscale, scale_down=False, replace_nodes=False))
+    (found,) = pools.own_pools(runs.found(), WANTED)
+    assert {node.name for node in found.nodes} == seen
+    assert (found.count, len(seen), found.auto_scale, found.max_nodes) == (
+        4,
+        4,
+        bool(autoscale),
+        8 if autoscale else 0,
+    )
+    assert pools.is_settled(found)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429, "retry_after": 1800}, {"status": 422}])
+def test_a_change_that_is_refused_for_long_ends(runs: Runs, fault: dict[str, Any]) -> None:
+    """With what DigitalOcean said."""
+    runs.begin(2)
+    runs.fail({"method": "PUT", "path": "*/node_pools/*", "times": None, **fault})
+    with pytest.raises(DigitalOceanError, match=f"answered {fault['status']} .* to PUT"):
+        runs.run(replace(WANTED, count=3))
+
+
+def test_a_change_that_is_not_made_ends(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time is over; it is asked for once, for as long as nothing moves."""
+    runs.begin(2)
+    asked: list[int] = []
+    monkeypatch.setattr(runs.api, "update_node_pool", lambda *_, count, **__: asked.append(count))
+    monkeypatch.setattr(time, "monotonic", itertools.count().__next__)
+    with pytest.raises(ApplyError, match="for the change of the pool ml-pool: it is not made; run"):
+        runs.run(replace(WANTED, autoscale=(2, 6)))
+    assert asked == [2]
 
 
 def test_bounds_below_what_there_is_take_nodes_away(runs: Runs) -> None:
