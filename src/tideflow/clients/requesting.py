@@ -8,6 +8,7 @@ IndexError for an error body of another shape, and logs its headers, the token a
 from __future__ import annotations
 
 import ipaddress
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -24,23 +25,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Answer = TypeVar("Answer")
+Seen = TypeVar("Seen")
+
+LOOKS_AFTER = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between looks for what a request has made that was not answered; lists may be behind."""
 
 PER_PAGE = 200
 """The most that the API gives at once."""
 
 _CONNECT_TIMEOUT = 10.0  # seconds
+_TRIES = 3  # of what must not be made twice
 _TLS = "set it to https://…/v2/"
 
 
 class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
     """One account's token, and where it is used."""
 
-    def __init__(self, token: str, *, endpoint: str | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        token: str,
+        *,
+        endpoint: str | None = None,
+        timeout: float = 30.0,
+        looks_after: Sequence[float] = LOOKS_AFTER,
+    ) -> None:
         try:
             super().__init__(token=token, **({"end_point": endpoint} if endpoint else {}))
             _refuse_in_clear(self.end_point)
         except (EndPointError, ValueError):
             raise SettingError("DIGITALOCEAN_END_POINT is not a URL", hint=f"unset it, or {_TLS}") from None
+        self._looks_after = looks_after
         self._timeout = (min(_CONNECT_TIMEOUT, timeout), timeout)
         self._impatient = requests.Session()
         for scheme in ("http://", "https://"):
@@ -106,6 +120,40 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
             things += found
             number += 1
         return things
+
+    def _once(
+        self,
+        ask: Callable[[], Answer],
+        look: Callable[[], Seen],
+        made: Callable[[Seen], Answer | None],
+        hint: str = "",
+    ) -> Answer:
+        """Ask for what must not be made twice, and again only if several looks do not show it.
+
+        The ``hint`` is what to do when it is not known in the end.
+        """
+        lost: DigitalOceanError | None = None
+        for _ in range(_TRIES):
+            try:
+                return ask()
+            except DigitalOceanError as error:
+                # A refusal is final, unless what a lost request has made is the reason for it.
+                if not (error.unsure or lost):
+                    raise
+                error.hint = hint or error.hint
+                lost = error
+            for pause in self._looks_after:
+                time.sleep(pause)
+                try:
+                    seen = look()
+                except DigitalOceanError:
+                    raise lost from None
+                if (found := made(seen)) is not None:
+                    return found
+            if not lost.unsure:
+                break
+        assert lost is not None, "each time round it returns, raises or is lost"  # noqa: S101
+        raise lost
 
     def _delete(self, path: str, scope: str) -> None:
         """Delete what is gone afterwards, whether it was there or not."""

@@ -17,6 +17,7 @@ from urllib3.exceptions import ProtocolError
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
 from tideflow.clients.provided import Size
+from tideflow.clients.requesting import LOOKS_AFTER
 from tideflow.errors import DigitalOceanError, SettingError
 from tideflow.rehearsal.addresses import free_port
 
@@ -83,13 +84,18 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what failed tried again at once, unless the server says when."""
     hasty = PATIENCE.new(backoff_factor=0, backoff_jitter=0)
     monkeypatch.setattr("tideflow.clients.requesting.PATIENCE", hasty)
-    monkeypatch.setattr("tideflow.clients.digitalocean._LOOKS_AFTER", (0, 0, 0))
 
 
 @pytest.fixture
 def api(server: Server) -> DigitalOcean:
-    """Return a client of the server."""
-    return DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=5)
+    """Return a client of the server, which looks once for what was not answered."""
+    return client(server)
+
+
+def client(server: Server, looks: int = 1, timeout: float = 5) -> DigitalOcean:
+    """Return one that looks more often."""
+    endpoint = f"http://127.0.0.1:{server.server_port}/v2/"
+    return DigitalOcean(TOKEN, endpoint=endpoint, timeout=timeout, looks_after=[0] * looks)
 
 
 ACCOUNT = {"account": {"email": "a@example.com", "droplet_limit": 25, "status": "active"}}
@@ -238,7 +244,7 @@ def test_a_create_that_did_not_happen_is_sent_again(
 
 def test_a_create_that_is_not_answered_in_time_is_looked_for(server: Server) -> None:
     """It may well have happened."""
-    api = DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=0.3)
+    api = client(server, timeout=0.3)
     server.then(200, listed())
     server.then(SILENT)
     server.then(200, listed(described()))
@@ -253,6 +259,39 @@ def test_a_create_that_happened_late_is_found(server: Server, api: DigitalOcean)
     server.then(422, {"id": "unprocessable_entity", "message": "a cluster with this name already exists"})
     server.then(200, listed(described()))
     assert create(api) == "c-1"
+
+
+def test_a_create_is_looked_for_while_lists_may_be_behind(server: Server) -> None:
+    """Nothing keeps an account from two clusters of a name, so that one look too few is a second one."""
+    api = client(server, looks=3)
+    server.then(200, listed())
+    server.then(502, FAILED)
+    server.then(200, listed())
+    server.then(200, listed())
+    server.then(200, listed(described()))
+    assert create(api) == "c-1"
+    assert server.asked.count(f"POST {CLUSTERS}") == 1
+    assert sum(LOOKS_AFTER) >= 30  # seconds
+
+
+def test_a_refusal_after_a_lost_create_is_looked_into_as_long(server: Server) -> None:
+    """It is final only if nothing is there then."""
+    api = client(server, looks=3)
+    taken = {"id": "unprocessable_entity", "message": "a cluster with this name already exists"}
+    for then in ([], [described()]):
+        server.then(200, listed())
+        server.then(CUT)
+        for _ in range(3):
+            server.then(200, listed())
+        server.then(422, taken)
+        server.then(200, listed())
+        server.then(200, listed())
+        server.then(200, listed(*then))
+        if then:
+            assert create(api) == "c-1"
+        else:
+            with pytest.raises(DigitalOceanError, match=r"already exists.*look for a cluster named ml"):
+                create(api)
 
 
 def test_a_create_that_is_refused_is_not_looked_for(server: Server, api: DigitalOcean) -> None:
@@ -569,11 +608,8 @@ def make_pool(api: DigitalOcean) -> None:
     api.create_node_pool("c-1", name="new", size="s-4vcpu-8gb", count=3)
 
 
-def test_a_pool_is_looked_for_before_it_is_asked_for_again(
-    server: Server, api: DigitalOcean, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pool_is_looked_for_before_it_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
     """Twice would be paid for twice; a refusal after a lost answer may be because of what that one made."""
-    monkeypatch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
     server.then(CUT)
     server.then(200, cluster_with("ml-pool", "new"))
     make_pool(api)
@@ -590,11 +626,19 @@ def test_a_pool_is_looked_for_before_it_is_asked_for_again(
     assert server.asked[-1] == f"POST {CLUSTER}/node_pools"  # what is refused is not looked for
 
 
-def test_an_upgrade_that_was_not_answered_may_have_begun(
-    server: Server, api: DigitalOcean, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pool_is_looked_for_while_answers_may_be_behind(server: Server) -> None:
+    """As a cluster is."""
+    api = client(server, looks=3)
+    server.then(502, FAILED)
+    server.then(200, cluster_with("ml-pool"))
+    server.then(200, cluster_with("ml-pool"))
+    server.then(200, cluster_with("ml-pool", "new"))
+    make_pool(api)
+    assert server.asked.count(f"POST {CLUSTER}/node_pools") == 1
+
+
+def test_an_upgrade_that_was_not_answered_may_have_begun(server: Server, api: DigitalOcean) -> None:
     """The cluster's state shows it, or its version if all is done by then."""
-    monkeypatch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
     for changed in ({"status": {"state": "upgrading"}}, {"version": "1.34.2-do.0"}):
         server.then(CUT)
         server.then(200, cluster_with("ml-pool", **changed))

@@ -90,7 +90,7 @@ class Runs:
 
     def __init__(self, world: World, endpoint: str) -> None:
         self.world = world
-        self.api = DigitalOcean(TOKEN, endpoint=f"{endpoint}/v2/", timeout=5)
+        self.api = DigitalOcean(TOKEN, endpoint=f"{endpoint}/v2/", timeout=5, looks_after=[0])
         self.kubernetes = Empty(world)
         self.fewest = 999
 
@@ -152,7 +152,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     with pytest.MonkeyPatch.context() as patch:
         hasty = PATIENCE.new(backoff_factor=0, backoff_jitter=0)
         patch.setattr("tideflow.clients.requesting.PATIENCE", hasty)
-        patch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
         patch.setattr(state, "save", lambda: None)
         world = World(state, folder, patch)
         with listening(application(state, world.lifecycle, TOKEN)) as endpoint:
