@@ -20,10 +20,10 @@ class DigitalOcean(Billed, Domains, Pools):
 
     A request that fails is made again where that cannot do a thing twice, until two minutes after the first
     failure (``patience.LONGEST``). The first and the last time may each take the ``timeout`` besides, so that
-    it all ends within three minutes or so. A method makes one request, or one for each page of a list;
-    those that make a cluster or a pool make three at most, and look for half a minute after each that was not
-    answered. Every method raises
-    ``DigitalOceanError``, whose ``unsure`` says of a change that it may have been made.
+    it all ends within three minutes or so. A method makes one request, or one for each page of a list; those
+    that make a cluster or a pool make three at most, and look for half a minute after each that was not
+    answered. Every method raises ``DigitalOceanError``, whose ``unsure`` says of a change that it may have
+    been made.
     """
 
     def account(self) -> Account:
