@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,18 @@ def test_a_cluster_that_does_not_run_yet_is_waited_for(tmp_path: Path) -> None:
     assert f"waiting 0 s {how}" in printed
     assert f"s {how}; run this step again: it goes on waiting" in printed
     assert cloud.asked == []
+
+
+def test_nodes_that_people_have_besides_are_told_of(tmp_path: Path) -> None:
+    """And not waited for; the run gets as far as Kubernetes, which nobody serves here."""
+    found = described()
+    nodes = [{"id": "g", "name": "gpu-526c3", "status": {"state": "provisioning"}}]
+    found["node_pools"].append({"id": "p-2", "name": "gpu", "size": "g-1", "count": 1, "nodes": nodes})
+    _, printed = run(Cloud(found), tmp_path, how="--dry")
+    told = "the pool gpu, which Tideflow did not make, has 0 of 1 nodes running: gpu-526c3 is provisioning"
+    assert told in printed
+    assert "would wait" not in printed
+    assert "GET /v2/kubernetes/clusters/c-1/credentials" in printed
 
 
 FOREIGN = described(tags=["k8s", "theirs"], count=2, region="nyc3", version="1.33.6-do.2")
@@ -243,6 +256,23 @@ def test_what_digitalocean_says_of_a_cluster_is_a_fact(checkout: Checkout) -> No
     told = checkout.run(*question).stderr
     for field in ('"state": "running"', '"ha": false', '"size": "s-4vcpu-8gb"', '"tideflow:ml-platform"'):
         assert field in told
+
+
+@pytest.mark.usefixtures("binaries")
+def test_a_new_cluster_is_made_once_though_lists_are_behind(checkout: Checkout) -> None:
+    """It is known by its id once it was answered, and looked for as long as lists may take if it was not."""
+    step = ("deploys/cluster.py", "--data", "node_count=1")
+    for lost in (
+        [],
+        [{"method": "POST", "path": "/v2/kubernetes/clusters", "status": 502, "carried_out": True}],
+    ):
+        checkout.run("pyinfra", "--dry", "inventory.py", *step)
+        checkout.switch(*lost, list_delay=2)
+        assert "] Success" in checkout.pyinfra(*step)
+        log = (checkout.platform / "rehearsal" / "twin.log").read_text()
+        assert log.count("POST /v2/kubernetes/clusters ") == 1
+        checkout.stop()
+        shutil.rmtree(checkout.platform)
 
 
 @pytest.mark.usefixtures("binaries")

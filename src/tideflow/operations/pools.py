@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from tideflow.operations.words import said
+from tideflow.operations.words import said, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,6 +81,19 @@ def replaced(found: Cluster, wanted: Wanted) -> list[NodePool]:
     pool = pool_of(found, wanted)
     stays = pool is not None and pool.size == wanted.size
     return [other for other in own_pools(found, wanted) if not (stays and pool and other.id == pool.id)]
+
+
+def needed(found: Cluster, wanted: Wanted) -> list[NodePool]:
+    """Return the pools that have to run: ours, or where there is none, what stands in for it."""
+    pool = pool_of(found, wanted)
+    return own_pools(found, wanted) or ([pool] if pool else list(found.node_pools))
+
+
+def running(pool: NodePool) -> str:
+    """Return in words how many nodes of a pool run, and which do not; those that go are among them."""
+    run = sum(node.state == "running" for node in pool.nodes)
+    late = [f"{node.name} is {node.state}" for node in pool.nodes if node.state != "running"]
+    return f"{run} of {max(pool.count, len(pool.nodes))} nodes running" + (f": {some(late)}" if late else "")
 
 
 def is_to_be_made(found: Cluster, wanted: Wanted) -> bool:
