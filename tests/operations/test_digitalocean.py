@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.deploying import Checkout
+from tests.integration.planes import eventually
 from tests.operations.clouds import ANSWERS, NAME, Cloud, described
 
 from tideflow.rehearsal.control_plane import NAMES
@@ -107,7 +108,8 @@ def test_a_cluster_that_does_not_run_yet_is_waited_for(tmp_path: Path) -> None:
     assert status == 1
     how = "for the cluster production: degraded, 0 of 3 nodes running (two of three)"
     assert f"waiting 0 s {how}" in printed
-    assert f"s {how}; run this step again: it goes on waiting" in printed
+    assert "the cluster production is degraded: two of three (waited " in printed
+    assert "0 of 3 nodes running: pool-0 is provisioning, pool-1" in printed
     assert cloud.asked == []
 
 
@@ -121,6 +123,27 @@ def test_nodes_that_people_have_besides_are_told_of(tmp_path: Path) -> None:
     assert told in printed
     assert "would wait" not in printed
     assert "GET /v2/kubernetes/clusters/c-1/credentials" in printed
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (described("upgrading"), "the cluster production is upgrading"),
+        (described("degraded", message="two of three"), "the cluster production is degraded: two of three"),
+    ],
+)
+def test_other_steps_go_on_with_a_cluster_that_serves(tmp_path: Path, found: Any, told: str) -> None:
+    """They get as far as its Kubernetes, which nobody serves here, and say how it is."""
+    checkout = Checkout.make(tmp_path / "checkout")
+    with (cloud := Cloud(found)).serving():
+        done = checkout.run(
+            *("pyinfra", "-y", *OWN, "inventory.py", "deploys/load_balancer.py"),
+            check=False,
+            **cloud.environment,
+        )
+    assert done.stderr.count(f"] {told}\n") == 1
+    assert "GET /v2/kubernetes/clusters/c-1/credentials" in done.stderr
+    assert "run first" not in done.stderr
 
 
 FOREIGN = described(tags=["k8s", "theirs"], count=2, region="nyc3", version="1.33.6-do.2")
@@ -273,6 +296,25 @@ def test_a_new_cluster_is_made_once_though_lists_are_behind(checkout: Checkout) 
         assert log.count("POST /v2/kubernetes/clusters ") == 1
         checkout.stop()
         shutil.rmtree(checkout.platform)
+
+
+@pytest.mark.usefixtures("binaries")
+def test_a_degraded_cluster_is_no_circle(checkout: Checkout) -> None:
+    """Its own step says how it is, and the others are run."""
+    step = ("deploys/cluster.py", "--data", "node_count=1")
+    checkout.pyinfra(*step)
+    checkout.switch(degraded_clusters=["*"])
+    eventually(
+        lambda: checkout.run("pyinfra", "--dry", "inventory.py", *step).stderr.count("which is degraded")
+    )
+    printed = checkout.pyinfra(*step, "--data", "timeout_minutes=0.1", check=False)
+    assert "the cluster ml-platform is degraded: degraded on request (waited " in printed
+    assert "1 of 1 nodes running); the other steps can be run all the same" in printed
+    planned = checkout.run("pyinfra", "--dry", "inventory.py", "deploys/kubeflow_base.py", *step[1:]).stderr
+    assert planned.count("the cluster ml-platform is degraded: degraded on request\n") == 1
+    assert "] would " in planned
+    checkout.switch()
+    assert "] No changes" in checkout.pyinfra(*step)
 
 
 @pytest.mark.usefixtures("binaries")

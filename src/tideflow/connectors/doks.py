@@ -105,13 +105,16 @@ class DoksConnector(PlatformConnector):
     @override
     def _open(self) -> Kubernetes | None:
         cluster = self.cluster()
-        if self._client is None or cluster is None or cluster.state != "running":
+        if self._client is None or cluster is None or not cluster.serves:
             return None
         if not (cluster.has(TAG) or self.settings.adopt_cluster):
             raise SettingError(
                 f"the cluster {self.platform} was not made by Tideflow: it has no tag {TAG}",
                 hint="deploys/cluster.py says what differs from the settings, and how to take it over",
             )
+        if cluster.state != "running":
+            why = f": {cluster.message}" if cluster.message else ""
+            self.host.log_styled(f"the cluster {self.platform} is {cluster.state}{why}", fg="yellow")
         own = self.folder / "access"
         renew = functools.partial(self._write, own, self._client, cluster, self.settings.access_seconds)
         if not access.holds(own, cluster):

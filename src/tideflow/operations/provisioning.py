@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _POLL = 5.0  # seconds between two looks; a rehearsal is faster
 _POLL_REHEARSAL = 0.5
+_DEGRADED = 300.0  # seconds that a cluster may be, with all its nodes
 _UNSEEN = 30.0  # seconds
 _MOST_NAMED = 5
 
@@ -52,13 +53,29 @@ def wait(
         how = f"{found.state}, {_running(found, wanted)} of {_nodes(found, wanted)} nodes running"
         if found.message:
             how += f" ({found.message})"
-        if elapsed > timeout:
+        if elapsed > timeout or (elapsed > _DEGRADED and _is_only_degraded(found, wanted)):
+            if found.state == "degraded":
+                raise _degraded(found, wanted, elapsed)
             raise ApplyError(
                 f"waited {elapsed:.0f} s for the cluster {target.platform}: {how}{_missing(found, wanted)}",
                 hint="run this step again: it goes on waiting",
             )
         live(f"waiting {elapsed:.0f} s for the cluster {target.platform}: {how}")
         time.sleep(pause(target))
+
+
+def _is_only_degraded(found: Cluster, wanted: Wanted) -> bool:
+    return found.state == "degraded" and _running(found, wanted) == _nodes(found, wanted)
+
+
+def _degraded(found: Cluster, wanted: Wanted, elapsed: float) -> ApplyError:
+    nodes = f"{_running(found, wanted)} of {_nodes(found, wanted)} nodes running{_missing(found, wanted)}"
+    return ApplyError(
+        f"the cluster {found.name} is degraded: {found.message or 'it gives no reason'} "
+        f"(waited {elapsed:.0f} s, {nodes})",
+        hint="the other steps can be run all the same, and this one again later; if it stays so, ask "
+        "DigitalOcean's support",
+    )
 
 
 def pause(target: PlatformConnector) -> float:
@@ -110,7 +127,7 @@ def _missing(found: Cluster, wanted: Wanted) -> str:
         for node in pool.nodes
         if node.state != "running"
     ]
-    if not missing or found.state != "running":
+    if not missing or found.state not in {"running", "degraded"}:
         return ""
     more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     return ": " + ", ".join(missing[:_MOST_NAMED]) + more

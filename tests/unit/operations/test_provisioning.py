@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -122,6 +123,26 @@ def test_what_will_never_run_is_not_waited_for(last: Cluster | None, why: str) -
     """The reason is named."""
     with pytest.raises(ApplyError, match=why):
         wait(at("provisioning"), last)
+
+
+def test_a_cluster_that_stays_degraded_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what DigitalOcean says; sooner than others, once there are no nodes to wait for."""
+    bad = at("degraded", "running", "running", message="etcd has lost a member")
+    assert wait(bad, at("running", "running", "running")) == [
+        "degraded, 2 of 2 nodes running (etcd has lost a member)"
+    ]
+    monkeypatch.setattr(provisioning, "_DEGRADED", -1.0)
+    with pytest.raises(ApplyError) as caught:
+        wait(bad)
+    assert re.fullmatch(
+        r"the cluster ml is degraded: etcd has lost a member \(waited 0 s, 2 of 2 nodes running\); the "
+        "other steps can be run all the same, and this one again later; if it stays so, ask DigitalOcean's "
+        "support",
+        str(caught.value),
+    )
+    assert len(wait(at("degraded", "running"), at("running", "running", "running"))) == 1
+    with pytest.raises(ApplyError, match=r"degraded: it gives no reason \(waited 0 s, 1 of 2 nodes running"):
+        wait(at("degraded", "running", "provisioning"), timeout=-1)
 
 
 def test_a_cluster_that_was_just_made_may_not_be_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
