@@ -8,11 +8,14 @@ from tideflow.clients.billed import Billed
 from tideflow.clients.domains import Domains
 from tideflow.clients.pools import Pools
 from tideflow.clients.provided import Account, Cluster, Credentials, Options, Size
-from tideflow.clients.requesting import PER_PAGE, nothing
+from tideflow.clients.requesting import nothing
 from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_SCOPES = {"tags": ("tag:read", "tag:create"), "vpc_uuid": ("vpc:read",)}
+"""What a token needs besides to send a field of a cluster (cluster.yml of the description)."""
 
 
 class DigitalOcean(Billed, Domains, Pools):
@@ -43,12 +46,7 @@ class DigitalOcean(Billed, Domains, Pools):
 
     def sizes(self) -> list[Size]:
         """Return the sizes that droplets, nodes among them, may have."""
-        return self._call(
-            "GET",
-            f"sizes?per_page={PER_PAGE}",
-            lambda found: [Size.from_response(size) for size in found["sizes"]],
-            ["sizes:read"],
-        )
+        return self._listed("sizes", "sizes", Size.from_response, "sizes:read")
 
     def droplets(self) -> int:
         """Return how many droplets the account has; the nodes of its clusters are droplets too."""
@@ -90,9 +88,10 @@ class DigitalOcean(Billed, Domains, Pools):
             **(fields or {}),
             "node_pools": [{"name": f"{name}-pool", "size": size, "count": count, **(pool or {})}],
         }
+        scopes = ["kubernetes:create", *(scope for name in body for scope in _SCOPES.get(name, ()))]
         before = {found.id for found in self.clusters()}
         return self._once(
-            lambda: self._call("POST", "kubernetes/clusters", _cluster, ["kubernetes:create"], body),
+            lambda: self._call("POST", "kubernetes/clusters", _cluster, scopes, body),
             self.clusters,
             lambda found: _made(body, [cluster for cluster in found if cluster.id not in before]),
             f"look for a cluster named {name} in the control panel, for one may be there; then run again",
@@ -101,7 +100,8 @@ class DigitalOcean(Billed, Domains, Pools):
     def update_cluster(self, cluster_id: str, *, name: str, fields: Mapping[str, Any]) -> None:
         """Have some of the API's fields of a cluster become others; those not given stay as they are."""
         path = f"kubernetes/clusters/{cluster_id}"
-        self._call("PUT", path, nothing, ["kubernetes:update"], {"name": name, **fields})
+        scopes = ["kubernetes:update", *(scope for field in fields for scope in _SCOPES.get(field, ()))]
+        self._call("PUT", path, nothing, scopes, {"name": name, **fields})
 
     def delete_cluster(self, cluster_id: str) -> None:
         """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""
