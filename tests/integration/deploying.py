@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -117,6 +118,19 @@ class Checkout(Folder):
             and "dryRun=All" not in event["requestURI"]
             and event.get("userAgent", "").startswith("tideflow/")
         ]
+
+    def switch(self, *rules: dict[str, Any], **faults: Any) -> None:
+        """Have these faults at the twin, which runs."""
+        folder = self.platform / "rehearsal"
+        port = json.loads((folder / "settings.json").read_text())["port"]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/rehearsal/faults",
+            data=json.dumps({"rules": rules, **faults}).encode(),
+            headers={"Authorization": f"Bearer {(folder / 'token').read_text().strip()}"},
+            method="PUT",
+        )
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - the same
+            pass
 
     def mark(self) -> int:
         """Return how long the audit log is, to look only at what comes after."""

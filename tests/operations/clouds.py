@@ -63,7 +63,7 @@ def described(state: str = "running", **changed: Any) -> dict[str, Any]:
 
 
 class Cloud(LoopbackServer):
-    """Lists, one after another, the ``clusters`` of a test (None: there is none), the last of them for good.
+    """Shows, one after another, the ``clusters`` of a test (None: there is none), the last of them for good.
 
     ``answers`` are those to other calls, by method and path; what is not there is not found. ``asked`` are
     the writes, with their bodies.
@@ -97,15 +97,21 @@ class Handler(QuietHandler):
             self.server.asked.append((self.command, path, json.loads(body or b"null")))
             self._answer(202, {})
         elif path == "kubernetes/clusters":
-            clusters = self.server.clusters
-            found = clusters.popleft() if len(clusters) > 1 else clusters[0]
+            found = self._next()
             self._answer(200, {"kubernetes_clusters": [found] if found else [], "links": {}})
+        elif path == "kubernetes/clusters/c-1" and (found := self._next()):
+            self._answer(200, {"kubernetes_cluster": found})
         elif path in self.server.answers:
             self._answer(200, self.server.answers[path])
         else:
             self._answer(
                 404, {"id": "not_found", "message": "The resource you requested could not be found."}
             )
+
+    def _next(self) -> Mapping[str, Any] | None:
+        """Return the cluster as it is at this look."""
+        clusters = self.server.clusters
+        return clusters.popleft() if len(clusters) > 1 else clusters[0]
 
     def _answer(self, status: int, body: Any) -> None:
         data = json.dumps(body).encode()

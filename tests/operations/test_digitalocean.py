@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.deploying import Checkout
+from tests.integration.planes import eventually
 from tests.operations.clouds import ANSWERS, NAME, Cloud, described
 
 from tideflow.rehearsal.control_plane import NAMES
@@ -106,8 +108,42 @@ def test_a_cluster_that_does_not_run_yet_is_waited_for(tmp_path: Path) -> None:
     assert status == 1
     how = "for the cluster production: degraded, 0 of 3 nodes running (two of three)"
     assert f"waiting 0 s {how}" in printed
-    assert f"s {how}; run this step again: it goes on waiting" in printed
+    assert "the cluster production is degraded: two of three (waited " in printed
+    assert "0 of 3 nodes running: pool-0 is provisioning, pool-1" in printed
     assert cloud.asked == []
+
+
+def test_nodes_that_people_have_besides_are_told_of(tmp_path: Path) -> None:
+    """And not waited for; the run gets as far as Kubernetes, which nobody serves here."""
+    found = described()
+    nodes = [{"id": "g", "name": "gpu-526c3", "status": {"state": "provisioning"}}]
+    found["node_pools"].append({"id": "p-2", "name": "gpu", "size": "g-1", "count": 1, "nodes": nodes})
+    _, printed = run(Cloud(found), tmp_path, how="--dry")
+    told = "the pool gpu, which Tideflow did not make, has 0 of 1 nodes running: gpu-526c3 is provisioning"
+    assert told in printed
+    assert "would wait" not in printed
+    assert "GET /v2/kubernetes/clusters/c-1/credentials" in printed
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (described("upgrading"), "the cluster production is upgrading"),
+        (described("degraded", message="two of three"), "the cluster production is degraded: two of three"),
+    ],
+)
+def test_other_steps_go_on_with_a_cluster_that_serves(tmp_path: Path, found: Any, told: str) -> None:
+    """They get as far as its Kubernetes, which nobody serves here, and say how it is."""
+    checkout = Checkout.make(tmp_path / "checkout")
+    with (cloud := Cloud(found)).serving():
+        done = checkout.run(
+            *("pyinfra", "-y", *OWN, "inventory.py", "deploys/load_balancer.py"),
+            check=False,
+            **cloud.environment,
+        )
+    assert done.stderr.count(f"] {told}\n") == 1
+    assert "GET /v2/kubernetes/clusters/c-1/credentials" in done.stderr
+    assert "run first" not in done.stderr
 
 
 FOREIGN = described(tags=["k8s", "theirs"], count=2, region="nyc3", version="1.33.6-do.2")
@@ -215,7 +251,7 @@ def test_a_cluster_is_made_and_changed_as_it_was_announced(checkout: Checkout) -
     assert [f"changed {words}" in done for _, words in CHANGES.values()] == [True] * len(CHANGES)
     assert len(checkout.get("nodes")["items"]) == 4
     assert "] No changes" in checkout.pyinfra(*step, *settings)
-    assert "] No changes" in checkout.pyinfra(*step)
+    assert "] No changes" in checkout.pyinfra(*step, "--data", 'cluster_tags=["A"]')
 
 
 @pytest.mark.usefixtures("binaries")
@@ -243,6 +279,42 @@ def test_what_digitalocean_says_of_a_cluster_is_a_fact(checkout: Checkout) -> No
     told = checkout.run(*question).stderr
     for field in ('"state": "running"', '"ha": false', '"size": "s-4vcpu-8gb"', '"tideflow:ml-platform"'):
         assert field in told
+
+
+@pytest.mark.usefixtures("binaries")
+def test_a_new_cluster_is_made_once_though_lists_are_behind(checkout: Checkout) -> None:
+    """It is known by its id once it was answered, and looked for as long as lists may take if it was not."""
+    step = ("deploys/cluster.py", "--data", "node_count=1")
+    for lost in (
+        [],
+        [{"method": "POST", "path": "/v2/kubernetes/clusters", "status": 502, "carried_out": True}],
+    ):
+        checkout.run("pyinfra", "--dry", "inventory.py", *step)
+        checkout.switch(*lost, list_delay=2)
+        assert "] Success" in checkout.pyinfra(*step)
+        log = (checkout.platform / "rehearsal" / "twin.log").read_text()
+        assert log.count("POST /v2/kubernetes/clusters ") == 1
+        checkout.stop()
+        shutil.rmtree(checkout.platform)
+
+
+@pytest.mark.usefixtures("binaries")
+def test_a_degraded_cluster_is_no_circle(checkout: Checkout) -> None:
+    """Its own step says how it is, and the others are run."""
+    step = ("deploys/cluster.py", "--data", "node_count=1")
+    checkout.pyinfra(*step)
+    checkout.switch(degraded_clusters=["*"])
+    eventually(
+        lambda: checkout.run("pyinfra", "--dry", "inventory.py", *step).stderr.count("which is degraded")
+    )
+    printed = checkout.pyinfra(*step, "--data", "timeout_minutes=0.1", check=False)
+    assert "the cluster ml-platform is degraded: degraded on request (waited " in printed
+    assert "1 of 1 nodes running); the other steps can be run all the same" in printed
+    planned = checkout.run("pyinfra", "--dry", "inventory.py", "deploys/kubeflow_base.py", *step[1:]).stderr
+    assert planned.count("the cluster ml-platform is degraded: degraded on request\n") == 1
+    assert "] would " in planned
+    checkout.switch()
+    assert "] No changes" in checkout.pyinfra(*step)
 
 
 @pytest.mark.usefixtures("binaries")

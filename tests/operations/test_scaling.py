@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,20 +41,6 @@ def budget(name: str) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": name}}},
     }
-
-
-def switch(checkout: Checkout, *rules: dict[str, Any]) -> None:
-    """Have requests fail."""
-    folder = checkout.platform / "rehearsal"
-    port = json.loads((folder / "settings.json").read_text())["port"]
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/rehearsal/faults",
-        data=json.dumps({"rules": rules}).encode(),
-        headers={"Authorization": f"Bearer {(folder / 'token').read_text().strip()}"},
-        method="PUT",
-    )
-    with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - the same
-        pass
 
 
 def apply(checkout: Checkout, *objects: dict[str, Any]) -> None:
@@ -124,7 +109,7 @@ def test_nodes_go_when_they_may_and_others_have_room(checkout: Checkout) -> None
     planned = checkout.run("pyinfra", "--dry", "inventory.py", STEP, *FAST, *fewer).stderr
     assert "node_count: 2 → 1" in planned
     going = planned.partition("would drain and delete the nodes ")[2].partition(",")[0]
-    switch(checkout, {"method": "DELETE", "path": MACHINES, "cut": True, "carried_out": True})
+    checkout.switch({"method": "DELETE", "path": MACHINES, "cut": True, "carried_out": True})
     done = checkout.pyinfra(STEP, *FAST, *fewer)
     assert f"deleted the node {going} of the pool ml-platform-pool" in done
     assert "goes: default/bare-" in done
@@ -141,7 +126,7 @@ def test_nodes_are_replaced_by_larger_ones(checkout: Checkout) -> None:
     left = checkout.pyinfra(STEP, *FAST, *data(node_size=LARGE, node_count=1))
     assert "to have other nodes, add --data replace_nodes=true" in left
     assert "] No changes" in left
-    switch(checkout, {"method": "POST", "path": MACHINES, "status": 500, "carried_out": True})
+    checkout.switch({"method": "POST", "path": MACHINES, "status": 500, "carried_out": True})
     killed_at(checkout, "goes: default/bare-1", *larger, *data(replace_nodes=True))
     planned = checkout.run("pyinfra", "--dry", "inventory.py", STEP, *FAST, *data(node_count=1)).stderr
     assert f"the pool ml-platform-pool-{LARGE} of {LARGE} is left from replacing nodes" in planned
@@ -175,7 +160,7 @@ def test_a_cluster_is_upgraded_by_its_setting(checkout: Checkout) -> None:
     new = data(node_count=1, **{version: "1.33"})
     planned = checkout.run("pyinfra", "--dry", "inventory.py", STEP, *FAST, *new).stderr
     assert "kubernetes_version: 1.32.10-do.2 → 1.33 (in a rehearsal an upgrade changes the API's" in planned
-    switch(checkout, {"method": "POST", "path": f"{MACHINES}/upgrade", "cut": True, "carried_out": True})
+    checkout.switch({"method": "POST", "path": f"{MACHINES}/upgrade", "cut": True, "carried_out": True})
     killed_at(checkout, "waiting 0 s for the upgrade to 1.33.6-do.2", *new)
     checkout.pyinfra(STEP, *FAST, *new)
     assert "] No changes" in checkout.pyinfra(STEP, *FAST, *new)

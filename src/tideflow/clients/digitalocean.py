@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from tideflow.clients.billed import Billed
@@ -18,17 +17,16 @@ if TYPE_CHECKING:
 _SCOPES = {"tags": ("tag:read", "tag:create"), "vpc_uuid": ("vpc:read",)}
 """What a token needs besides to send a field of a cluster (cluster.yml of the description)."""
 
-_LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
-
 
 class DigitalOcean(Billed, Domains, Pools):
     """The API, with one account's token; ``timeout`` is in seconds, for each answer.
 
     A request that fails is made again where that cannot do a thing twice, until two minutes after the first
     failure (``patience.LONGEST``). The first and the last time may each take the ``timeout`` besides, so that
-    it all ends within three minutes or so. A method makes one request, or one for each page of a list;
-    ``create_cluster`` makes three at most, with a list before and after each. Every method raises
-    ``DigitalOceanError``, whose ``unsure`` says of a change that it may have been made.
+    it all ends within three minutes or so. A method makes one request, or one for each page of a list; those
+    that make a cluster or a pool make three at most, and look for half a minute after each that was not
+    answered. Every method raises ``DigitalOceanError``, whose ``unsure`` says of a change that it may have
+    been made.
     """
 
     def account(self) -> Account:
@@ -92,26 +90,12 @@ class DigitalOcean(Billed, Domains, Pools):
         }
         scopes = ["kubernetes:create", *(scope for name in body for scope in _SCOPES.get(name, ()))]
         before = {found.id for found in self.clusters()}
-        lost: list[DigitalOceanError] = []
-        for pause in _LOOKS_AFTER:
-            try:
-                return self._call("POST", "kubernetes/clusters", _cluster, scopes, body)
-            except DigitalOceanError as error:
-                # A refusal is final, unless the name is taken by what a lost request has made after all.
-                if not (error.unsure or lost):
-                    raise
-                lost.append(error)
-            time.sleep(pause)
-            try:
-                found = self.clusters()
-            except DigitalOceanError:
-                break
-            if (made := _made(body, [cluster for cluster in found if cluster.id not in before])) is not None:
-                return made
-            if not lost[-1].unsure:
-                break
-        hint = f"look for a cluster named {name} in the control panel, for one may be there; then run again"
-        raise _with_hint(lost[-1], hint) from None
+        return self._once(
+            lambda: self._call("POST", "kubernetes/clusters", _cluster, scopes, body),
+            self.clusters,
+            lambda found: _made(body, [cluster for cluster in found if cluster.id not in before]),
+            f"look for a cluster named {name} in the control panel, for one may be there; then run again",
+        )
 
     def update_cluster(self, cluster_id: str, *, name: str, fields: Mapping[str, Any]) -> None:
         """Have some of the API's fields of a cluster become others; those not given stay as they are."""

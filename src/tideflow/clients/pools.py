@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from tideflow.clients.provided import Cluster
 from tideflow.clients.requesting import Requesting, nothing
-from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _PATH = "kubernetes/clusters"
-_LOOKS_AFTER = (1.0, 3.0, 8.0)  # seconds; what was asked for may take a moment to be listed
 
 
 class Pools(Requesting):
@@ -30,15 +27,12 @@ class Pools(Requesting):
 
         If it is not known whether it was made, the cluster is looked at before it is asked for again.
         """
-
-        def ask() -> None:
-            body = {"name": name, "size": size, "count": count, **(fields or {})}
-            self._call("POST", f"{_PATH}/{cluster_id}/node_pools", nothing, ["kubernetes:update"], body)
+        body = {"name": name, "size": size, "count": count, **(fields or {})}
 
         def made(found: Cluster) -> bool:
             return any((pool.name, pool.size) == (name, size) for pool in found.node_pools)
 
-        self._once(cluster_id, ask, made)
+        self._begin(cluster_id, "node_pools", body, made)
 
     def update_node_pool(
         self, cluster_id: str, pool_id: str, *, name: str, count: int, fields: Mapping[str, Any] | None = None
@@ -46,10 +40,14 @@ class Pools(Requesting):
         """Have a pool get or lose nodes until there are ``count``; new ones take minutes to run.
 
         ``fields`` are others of the API's fields for node pools; those not given stay as they are.
+
+        The API wants a count whatever is to change, and takes nodes away, undrained, to have no more. While a
+        pool is scaled, the number may be an old one a moment later: so nothing of this is sent again, and
+        whoever asks has to look before.
         """
         body = {"name": name, "count": count, **(fields or {})}
         path = f"{_PATH}/{cluster_id}/node_pools/{pool_id}"
-        self._call("PUT", path, nothing, ["kubernetes:update"], body)
+        self._call("PUT", path, nothing, ["kubernetes:update"], body, once=True)
 
     def delete_node_pool(self, cluster_id: str, pool_id: str) -> None:
         """Have a pool deleted with all its nodes."""
@@ -74,28 +72,21 @@ class Pools(Requesting):
 
         If it is not known whether it has begun, the cluster is looked at before it is asked for again.
         """
+        self._begin(
+            cluster_id,
+            "upgrade",
+            {"version": version},
+            lambda found: found.state == "upgrading" or found.version == version,
+        )
 
-        def ask() -> None:
-            path = f"{_PATH}/{cluster_id}/upgrade"
-            self._call("POST", path, nothing, ["kubernetes:update"], {"version": version})
-
-        self._once(cluster_id, ask, lambda found: found.state == "upgrading" or found.version == version)
-
-    def _once(self, cluster_id: str, ask: Callable[[], None], done: Callable[[Cluster], bool]) -> None:
-        """Ask for a thing, and again only if the cluster shows after a while that it was not done."""
-        for last, pause in enumerate(_LOOKS_AFTER, start=1):
-            try:
-                return ask()
-            except DigitalOceanError as error:
-                # A refusal is final, unless what a lost request has done is the reason for it.
-                if last == 1 and not error.unsure:
-                    raise
-                time.sleep(pause)
-                if done(self.cluster(cluster_id)):
-                    return None
-                if last == len(_LOOKS_AFTER) or not error.unsure:
-                    raise
-        return None
+    def _begin(self, cluster_id: str, what: str, body: Any, begun: Callable[[Cluster], bool]) -> None:
+        """Ask for a thing, and again only if the cluster does not show for a while that it was begun."""
+        path = f"{_PATH}/{cluster_id}/{what}"
+        self._once(
+            lambda: self._call("POST", path, lambda _: True, ["kubernetes:update"], body),
+            lambda: self.cluster(cluster_id),
+            lambda found: begun(found) or None,
+        )
 
 
 def _cluster(found: Any) -> Cluster:

@@ -162,6 +162,15 @@ class Cluster:
             maintenance_window=f"{window.get('day', '')} {window.get('start_time', '')}".strip(),
         )
 
+    @property
+    def serves(self) -> bool:
+        """Whether its API server is there for its users, if not at every moment."""
+        return self.state in {"running", "degraded", "upgrading"}
+
+    def has(self, tag: str) -> bool:
+        """Tell whether it has a tag, which DigitalOcean writes as the account's first of that name was."""
+        return tag.casefold() in map(str.casefold, self.tags)
+
 
 @dataclass(frozen=True)
 class Credentials:

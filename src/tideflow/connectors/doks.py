@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ class DoksConnector(PlatformConnector):
 
     _client: DigitalOcean | None = None
     _cluster: Cluster | None = None
+    _id: str = ""
 
     @override
     @staticmethod
@@ -52,11 +54,13 @@ class DoksConnector(PlatformConnector):
             )
         self._use(token)
 
-    def _use(self, token: str, endpoint: str | None = None) -> None:
+    def _use(self, token: str, endpoint: str | None = None, *, haste: float = 1.0) -> None:
         """Open the API with a token, and find out whether it is any good."""
         from tideflow.clients.digitalocean import DigitalOcean  # noqa: PLC0415 - requests is slow to import
+        from tideflow.clients.requesting import LOOKS_AFTER  # noqa: PLC0415 - the same
 
-        self._client = DigitalOcean(token, endpoint=endpoint)
+        looks = [pause / haste for pause in LOOKS_AFTER]
+        self._client = DigitalOcean(token, endpoint=endpoint, looks_after=looks)
         self.cluster()
 
     @property
@@ -67,29 +71,50 @@ class DoksConnector(PlatformConnector):
     @override
     def cluster(self) -> Cluster | None:
         if self._cluster is None and self._client is not None:
-            named = [
-                cluster
-                for cluster in self._client.clusters()
-                if cluster.name == self.platform and cluster.state != "deleted"
-            ]
-            if len(named) > 1:
-                raise DigitalOceanError(
-                    f"{len(named)} clusters of the account are named {self.platform}",
-                    hint="rename or delete all but one of them",
-                )
-            self._cluster = named[0] if named else None
+            self._cluster = self._look(self._client)
+            if self._cluster is not None:
+                self._id = self._cluster.id
         return self._cluster
+
+    @override
+    def know(self, cluster: Cluster) -> None:
+        self._id, self._cluster = cluster.id, None
+
+    def _look(self, client: DigitalOcean) -> Cluster | None:
+        """Look by the id, once it is known: lists may be behind, and what is by its id is not."""
+        if self._id:
+            try:
+                found = client.cluster(self._id)
+            except DigitalOceanError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    return None
+                raise
+            return None if found.state == "deleted" else found
+        named = [
+            cluster
+            for cluster in client.clusters()
+            if cluster.name == self.platform and cluster.state != "deleted"
+        ]
+        if len(named) > 1:
+            raise DigitalOceanError(
+                f"{len(named)} clusters of the account are named {self.platform}",
+                hint="rename or delete all but one of them",
+            )
+        return named[0] if named else None
 
     @override
     def _open(self) -> Kubernetes | None:
         cluster = self.cluster()
-        if self._client is None or cluster is None or cluster.state != "running":
+        if self._client is None or cluster is None or not cluster.serves:
             return None
-        if TAG not in cluster.tags and not self.settings.adopt_cluster:
+        if not (cluster.has(TAG) or self.settings.adopt_cluster):
             raise SettingError(
                 f"the cluster {self.platform} was not made by Tideflow: it has no tag {TAG}",
                 hint="deploys/cluster.py says what differs from the settings, and how to take it over",
             )
+        if cluster.state != "running":
+            why = f": {cluster.message}" if cluster.message else ""
+            self.host.log_styled(f"the cluster {self.platform} is {cluster.state}{why}", fg="yellow")
         own = self.folder / "access"
         renew = functools.partial(self._write, own, self._client, cluster, self.settings.access_seconds)
         if not access.holds(own, cluster):

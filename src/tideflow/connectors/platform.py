@@ -124,6 +124,9 @@ class PlatformConnector(LocalConnector):
         """Return the cluster as DigitalOcean describes it, or None while it does not exist."""
         return None
 
+    def know(self, cluster: Cluster) -> None:
+        """Take a cluster that was just made for the platform's; lists may be behind."""
+
     @property
     def kubeconfig(self) -> Path:
         """The file that kubectl is told to use."""

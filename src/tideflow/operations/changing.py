@@ -87,7 +87,7 @@ def change(
     look = functools.partial(_look, target)
     found = look()
     if found.state != "running":
-        provisioning.wait(target, live, timeout=timeout)
+        provisioning.wait(target, wanted, live, timeout=timeout)
         found = look()
     changed = clusters.changes(found, wanted)
     if changed.cluster:
@@ -99,7 +99,7 @@ def change(
         if target.rehearsal:
             target.host.log(upgrading.REHEARSED)
     Scaling(api, wanted, look, target.kubernetes, live, target.host.log, deadline, pause).run()
-    provisioning.wait(target, live, timeout=max(1.0, deadline - time.monotonic()))
+    provisioning.wait(target, wanted, live, timeout=max(1.0, deadline - time.monotonic()))
     for words in changed.words:
         target.host.log(f"changed {words}")
     mesh.check(target)

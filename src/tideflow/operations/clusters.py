@@ -13,6 +13,8 @@ from tideflow.operations import pools
 from tideflow.operations.words import counted, said
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tideflow.clients.provided import Cluster
     from tideflow.connectors.settings import Settings
 
@@ -88,7 +90,7 @@ class Wanted:
         """Return the API's fields for a new cluster; ``ha`` is always among them."""
         given = {
             "ha": bool(self.ha),
-            "tags": list(dict.fromkeys([*self.own_tags, *(self.tags or ())])),
+            "tags": _once([*self.own_tags, *(self.tags or ())]),
             "vpc_uuid": self.vpc,
             "auto_upgrade": self.auto_upgrade,
             "surge_upgrade": self.surge_upgrade,
@@ -125,7 +127,7 @@ def changes(found: Cluster, wanted: Wanted) -> Changes:
         made.cluster.update(fields)
 
     tags = _tags(found, wanted)
-    if set(tags) != set(found.tags):
+    if set(map(str.casefold, tags)) != set(map(str.casefold, found.tags)):
         change("cluster_tags", found.tags, tags, tags=tags)
     if wanted.ha and not found.ha:
         change("high_availability", found.ha, wanted.ha, ha=True)
@@ -145,7 +147,15 @@ def changes(found: Cluster, wanted: Wanted) -> Changes:
 def _tags(found: Cluster, wanted: Wanted) -> list[str]:
     """Return the tags that the cluster is to have; those of others stay where none are set."""
     others = found.tags if wanted.tags is None else wanted.tags
-    return list(dict.fromkeys([*others, *wanted.own_tags]))
+    return _once([*others, *wanted.own_tags])
+
+
+def _once(tags: Iterable[str]) -> list[str]:
+    """Return each tag once; in capitals it is the same one, and DigitalOcean keeps the spelling it knows."""
+    first: dict[str, str] = {}
+    for tag in tags:
+        first.setdefault(tag.casefold(), tag)
+    return list(first.values())
 
 
 def _policy(window: str) -> dict[str, str]:

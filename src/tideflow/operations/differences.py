@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def problems(found: Cluster, wanted: Wanted, *, adopt: bool) -> Iterator[SettingError]:
     """Yield what keeps a cluster from becoming what the settings say, each with what to do about it."""
     the_cluster = f"the cluster {found.name}"
-    if TAG not in found.tags and not adopt:
+    if not (found.has(TAG) or adopt):
         differs = "; ".join(_differences(found, wanted)) or "nothing"
         yield SettingError(
             f"{the_cluster} was not made by Tideflow: it has no tag {TAG}. What differs from the settings: "

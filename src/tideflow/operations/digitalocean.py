@@ -41,11 +41,11 @@ def cluster(*, wanted: Wanted, adopt: bool, timeout: float) -> Generator[Functio
         yield change(functools.partial(_create, target, api, wanted, timeout=timeout))
         return
     refuse_unusable(found, wanted, adopt=adopt)
-    for note in differences.notes(found, wanted):
+    for note in (*differences.notes(found, wanted), *provisioning.others(found, wanted)):
         host.log_styled(note, fg="yellow")
     changed = clusters.changes(found, wanted)
     newer = upgrading.is_asked_for(found, wanted.version)
-    settled = provisioning.is_settled(found)
+    settled = provisioning.is_settled(found, wanted)
     if not settled:
         announce(f"wait for the cluster {found.name}, which is {found.state}")
     for words in changed.words:
@@ -89,7 +89,7 @@ def _create(
             f"DigitalOcean offers no kubernetes_version {wanted.version!r}",
             hint="set it to a minor that it offers, such as '1.34'",
         )
-    api.create_cluster(
+    made = api.create_cluster(
         name=wanted.name,
         region=wanted.region,
         version=version,
@@ -98,6 +98,7 @@ def _create(
         fields=wanted.cluster_fields(),
         pool=wanted.pool_fields(),
     )
-    provisioning.wait(target, live, timeout=timeout)
+    target.know(made)
+    provisioning.wait(target, wanted, live, timeout=timeout, new=True)
     target.host.log(f"made the cluster {wanted.name}: {wanted}")
     mesh.check(target)

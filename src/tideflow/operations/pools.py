@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from tideflow.operations.words import said
+from tideflow.operations.words import said, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,6 +83,19 @@ def replaced(found: Cluster, wanted: Wanted) -> list[NodePool]:
     return [other for other in own_pools(found, wanted) if not (stays and pool and other.id == pool.id)]
 
 
+def needed(found: Cluster, wanted: Wanted) -> list[NodePool]:
+    """Return the pools that have to run: ours, or where there is none, what stands in for it."""
+    pool = pool_of(found, wanted)
+    return own_pools(found, wanted) or ([pool] if pool else list(found.node_pools))
+
+
+def running(pool: NodePool) -> str:
+    """Return in words how many nodes of a pool run, and which do not; those that go are among them."""
+    run = sum(node.state == "running" for node in pool.nodes)
+    late = [f"{node.name} is {node.state}" for node in pool.nodes if node.state != "running"]
+    return f"{run} of {max(pool.count, len(pool.nodes))} nodes running" + (f": {some(late)}" if late else "")
+
+
 def is_to_be_made(found: Cluster, wanted: Wanted) -> bool:
     """Tell whether nodes of another size are to come, in a pool that is not there yet."""
     pool = pool_of(found, wanted)
@@ -136,17 +149,19 @@ def step(found: Cluster, wanted: Wanted) -> Step | None:
     fields = {} if bounds == _bounds(pool) else scaling(bounds)
     if is_to_be_made(found, wanted):
         return Make(new_name(wanted), wanted.size, count, scaling(bounds) if bounds else {})
-    if pool.count < count or (fields and not excess(pool, wanted)):
+    stays = not (bounds or wanted.scale_down)  # not to be scaled any more takes no node away
+    if pool.count < count or (fields and (stays or not excess(pool, wanted))):
         return Change(pool, count, fields)
     if wanted.replace_nodes and (old := replaced(found, wanted)):
-        return Retire(old[0])
-    return _shrinking(pool, count) if wanted.scale_down and excess(pool, wanted) else None
+        return _still(old[0]) or Retire(old[0])
+    if not (wanted.scale_down and excess(pool, wanted)):
+        return None
+    return _still(pool) or (Shrink(pool) if len(staying(pool)) > count else Change(pool, count))
 
 
-def _shrinking(pool: NodePool, count: int) -> Step:
-    if pool.auto_scale:  # or DigitalOcean might bring back what is taken away
-        return Change(pool, pool.count, {"auto_scale": False})
-    return Shrink(pool) if len(staying(pool)) > count else Change(pool, count)
+def _still(pool: NodePool) -> Change | None:
+    """Return how a pool is no longer scaled, or DigitalOcean might bring back what is taken away."""
+    return Change(pool, pool.count, {"auto_scale": False}) if pool.auto_scale else None
 
 
 def new_name(wanted: Wanted) -> str:

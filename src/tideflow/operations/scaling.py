@@ -6,11 +6,13 @@ What is done next is what ``pools.step`` says of the cluster as it is then; noth
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from tideflow.clients.patience import LONGEST
 from tideflow.engine import capacity
-from tideflow.errors import ApplyError, SettingError
+from tideflow.errors import ApplyError, DigitalOceanError, SettingError
 from tideflow.operations import draining, leaving, pools
 from tideflow.operations.draining import Emptying
 from tideflow.operations.leaving import View
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.clients.provided import Cluster, Node, NodePool, Size
     from tideflow.operations.clusters import Wanted
+
+
+_MOST_FAILURES = 6
 
 
 def going(found: Cluster, wanted: Wanted, view: View) -> list[Node]:
@@ -108,6 +113,7 @@ class Scaling:
     log: Callable[[str], None]
     deadline: float
     pause: float
+    _failures: int = field(default=0, init=False)  # of the change that is asked for, one after another
 
     def run(self) -> None:
         """Have the pools as they are wanted."""
@@ -134,14 +140,34 @@ class Scaling:
         if isinstance(step, pools.Make):
             self._make(found, step)
         elif isinstance(step, pools.Change):
-            self.api.update_node_pool(
-                found.id, step.pool.id, name=step.pool.name, count=step.count, fields=step.fields
-            )
-            self._settle(step.pool.name)
+            self._change(found, step)
         elif isinstance(step, pools.Shrink):
             self._shrink(found, step.pool)
         else:
             self._retire(found, step.pool)
+
+    def _change(self, found: Cluster, step: pools.Change) -> None:
+        """Ask for it once; if that was in vain, wait as if it were done, for the next look to say what is."""
+        pool = step.pool
+        try:
+            self.api.update_node_pool(found.id, pool.id, name=pool.name, count=step.count, fields=step.fields)
+        except DigitalOceanError as error:
+            self._failures += 1
+            passes = error.unsure or error.status in {0, HTTPStatus.TOO_MANY_REQUESTS}
+            wait = max(self.pause, error.retry_after or 0.0)
+            late = wait > LONGEST or time.monotonic() + wait > self.deadline
+            if not passes or late or self._failures > _MOST_FAILURES:
+                raise
+            self.live(f"waiting {wait:.0f} s to change the pool {pool.name}: {error.message}")
+            time.sleep(wait)
+            return
+        self._failures = 0
+        self._wait(
+            f"the change of the pool {pool.name}",
+            lambda now: "it is not made" if pools.step(now, self.wanted) == step else "",
+        )
+        if step.count > pool.count:
+            self._settle(pool.name)
 
     def _make(self, found: Cluster, step: pools.Make) -> None:
         if any(pool.name == step.name for pool in found.node_pools):

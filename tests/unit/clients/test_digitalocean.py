@@ -17,7 +17,8 @@ from urllib3.exceptions import ProtocolError
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
 from tideflow.clients.provided import Size
-from tideflow.errors import DigitalOceanError
+from tideflow.clients.requesting import LOOKS_AFTER
+from tideflow.errors import DigitalOceanError, SettingError
 from tideflow.rehearsal.addresses import free_port
 
 if TYPE_CHECKING:
@@ -83,13 +84,18 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what failed tried again at once, unless the server says when."""
     hasty = PATIENCE.new(backoff_factor=0, backoff_jitter=0)
     monkeypatch.setattr("tideflow.clients.requesting.PATIENCE", hasty)
-    monkeypatch.setattr("tideflow.clients.digitalocean._LOOKS_AFTER", (0, 0, 0))
 
 
 @pytest.fixture
 def api(server: Server) -> DigitalOcean:
-    """Return a client of the server."""
-    return DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=5)
+    """Return a client of the server, which looks once for what was not answered."""
+    return client(server)
+
+
+def client(server: Server, looks: int = 1, timeout: float = 5) -> DigitalOcean:
+    """Return one that looks more often."""
+    endpoint = f"http://127.0.0.1:{server.server_port}/v2/"
+    return DigitalOcean(TOKEN, endpoint=endpoint, timeout=timeout, looks_after=[0] * looks)
 
 
 ACCOUNT = {"account": {"email": "a@example.com", "droplet_limit": 25, "status": "active"}}
@@ -240,7 +246,7 @@ def test_a_create_that_did_not_happen_is_sent_again(
 
 def test_a_create_that_is_not_answered_in_time_is_looked_for(server: Server) -> None:
     """It may well have happened."""
-    api = DigitalOcean(TOKEN, endpoint=f"http://127.0.0.1:{server.server_port}/v2/", timeout=0.3)
+    api = client(server, timeout=0.3)
     server.then(200, listed())
     server.then(SILENT)
     server.then(200, listed(described()))
@@ -255,6 +261,39 @@ def test_a_create_that_happened_late_is_found(server: Server, api: DigitalOcean)
     server.then(422, {"id": "unprocessable_entity", "message": "a cluster with this name already exists"})
     server.then(200, listed(described()))
     assert create(api) == "c-1"
+
+
+def test_a_create_is_looked_for_while_lists_may_be_behind(server: Server) -> None:
+    """Nothing keeps an account from two clusters of a name, so that one look too few is a second one."""
+    api = client(server, looks=3)
+    server.then(200, listed())
+    server.then(502, FAILED)
+    server.then(200, listed())
+    server.then(200, listed())
+    server.then(200, listed(described()))
+    assert create(api) == "c-1"
+    assert server.asked.count(f"POST {CLUSTERS}") == 1
+    assert sum(LOOKS_AFTER) >= 30  # seconds
+
+
+def test_a_refusal_after_a_lost_create_is_looked_into_as_long(server: Server) -> None:
+    """It is final only if nothing is there then."""
+    api = client(server, looks=3)
+    taken = {"id": "unprocessable_entity", "message": "a cluster with this name already exists"}
+    for then in ([], [described()]):
+        server.then(200, listed())
+        server.then(CUT)
+        for _ in range(3):
+            server.then(200, listed())
+        server.then(422, taken)
+        server.then(200, listed())
+        server.then(200, listed())
+        server.then(200, listed(*then))
+        if then:
+            assert create(api) == "c-1"
+        else:
+            with pytest.raises(DigitalOceanError, match=r"already exists.*look for a cluster named ml"):
+                create(api)
 
 
 def test_a_create_that_is_refused_is_not_looked_for(server: Server, api: DigitalOcean) -> None:
@@ -333,7 +372,7 @@ def test_what_was_never_sent_is_sent_once_there_is_a_server(api: DigitalOcean, s
     ("endpoint", "why"),
     [
         ("http://127.0.0.1:1/v2/", "the connection was refused"),
-        ("http://nowhere.invalid/v2/", "its name cannot be resolved"),
+        ("https://nowhere.invalid/v2/", "its name cannot be resolved"),
         ("https://127.0.0.1:{port}/v2/", "its certificate is not to be trusted, or it speaks no TLS"),
         ("http://127.0.0.1:{port}/v2/", "the connection was cut"),
     ],
@@ -343,6 +382,29 @@ def test_why_there_is_no_answer(server: Server, endpoint: str, why: str) -> None
     server.script.extend([(CUT, None, {})] * (TRIES if why.endswith("cut") else 0))
     with pytest.raises(DigitalOceanError, match=rf"cannot be reached for GET /v2/account \({why}\)"):
         DigitalOcean(TOKEN, endpoint=endpoint.format(port=server.server_port)).account()
+
+
+@pytest.mark.parametrize("host", ["api.digitalocean.example", "192.0.2.1:80", "127.0.0.1.example.org"])
+def test_the_token_is_sent_in_clear_to_nobody_else(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """An end point without TLS has to be on this machine, wherever it is set."""
+    endpoint = f"HTTP://{host}/v2/"
+    monkeypatch.setenv("DIGITALOCEAN_END_POINT", endpoint)
+    for given in (None, endpoint):
+        with pytest.raises(SettingError, match=f"in clear to {host.partition(':')[0]}; set it to https://"):
+            DigitalOcean(TOKEN, endpoint=given)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080"])
+def test_a_twin_on_this_machine_needs_no_tls(host: str) -> None:
+    """Nobody else hears the token."""
+    assert DigitalOcean(TOKEN, endpoint=f"http://{host}/v2/").end_point == f"http://{host}/v2/"
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://127.0.0.1/v2/", "https:///v2/", "https://[::1/v2/", "nowhere"])
+def test_an_end_point_has_to_be_a_url(endpoint: str) -> None:
+    """One line says so."""
+    with pytest.raises(SettingError, match="DIGITALOCEAN_END_POINT is not a URL"):
+        DigitalOcean(TOKEN, endpoint=endpoint)
 
 
 @pytest.mark.parametrize("failure", [CUT, 500])
@@ -382,8 +444,8 @@ def test_a_change_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
     """It says what is to be, so that twice is no more than once."""
     server.then(CUT)
     server.then(202, {})
-    api.update_node_pool("c-1", "p", name="pool", count=5)
-    assert server.asked == [f"PUT {CLUSTERS}/c-1/node_pools/p"] * 2
+    api.update_cluster("c-1", name="ml", fields={"ha": True})
+    assert server.asked == [f"PUT {CLUSTERS}/c-1"] * 2
 
 
 def test_a_server_that_is_silent_is_given_up(server: Server) -> None:
@@ -556,11 +618,8 @@ def make_pool(api: DigitalOcean) -> None:
     api.create_node_pool("c-1", name="new", size="s-4vcpu-8gb", count=3)
 
 
-def test_a_pool_is_looked_for_before_it_is_asked_for_again(
-    server: Server, api: DigitalOcean, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pool_is_looked_for_before_it_is_asked_for_again(server: Server, api: DigitalOcean) -> None:
     """Twice would be paid for twice; a refusal after a lost answer may be because of what that one made."""
-    monkeypatch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
     server.then(CUT)
     server.then(200, cluster_with("ml-pool", "new"))
     make_pool(api)
@@ -577,11 +636,19 @@ def test_a_pool_is_looked_for_before_it_is_asked_for_again(
     assert server.asked[-1] == f"POST {CLUSTER}/node_pools"  # what is refused is not looked for
 
 
-def test_an_upgrade_that_was_not_answered_may_have_begun(
-    server: Server, api: DigitalOcean, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pool_is_looked_for_while_answers_may_be_behind(server: Server) -> None:
+    """As a cluster is."""
+    api = client(server, looks=3)
+    server.then(502, FAILED)
+    server.then(200, cluster_with("ml-pool"))
+    server.then(200, cluster_with("ml-pool"))
+    server.then(200, cluster_with("ml-pool", "new"))
+    make_pool(api)
+    assert server.asked.count(f"POST {CLUSTER}/node_pools") == 1
+
+
+def test_an_upgrade_that_was_not_answered_may_have_begun(server: Server, api: DigitalOcean) -> None:
     """The cluster's state shows it, or its version if all is done by then."""
-    monkeypatch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
     for changed in ({"status": {"state": "upgrading"}}, {"version": "1.34.2-do.0"}):
         server.then(CUT)
         server.then(200, cluster_with("ml-pool", **changed))
@@ -604,3 +671,18 @@ def test_nodes_and_pools_are_deleted_once(server: Server, api: DigitalOcean) -> 
     server.then(204)
     api.delete_node_pool("c-1", "p-1")
     assert server.asked[-1] == f"DELETE {CLUSTER}/node_pools/p-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(429, {"retry_after": "0"}), (503, {}), (CUT, {}), (202, {"content_length": "999"})],
+    ids=["429", "503", "cut", "midst"],
+)
+def test_how_many_nodes_there_are_to_be_is_sent_once(
+    server: Server, api: DigitalOcean, status: int, headers: dict[str, str]
+) -> None:
+    """A moment later the pool may have been scaled, and the number would take nodes away."""
+    server.then(status, BUSY, **headers)
+    with pytest.raises(DigitalOceanError, match="PUT"):
+        api.update_node_pool("c-1", "p-1", name="ml-pool", count=2)
+    assert server.asked == [f"PUT {CLUSTERS}/c-1/node_pools/p-1"]

@@ -86,6 +86,22 @@ def test_a_field_of_the_cluster_is_changed(
     assert pools.step(FOUND, replace(WANTED, **wanted)) is None
 
 
+def test_a_tag_is_the_same_in_capitals() -> None:
+    """DigitalOcean keeps the spelling that an account's first tag of a name has, and shows no other."""
+    found = replace(FOUND, tags=("Tideflow", "TIDEFLOW:ml", "team-a"))
+    wanted = replace(WANTED, tags=("Team-A", "TEAM-a"))
+    assert not changes(found, wanted)
+    assert why_not(found) == []
+    assert changes(found, replace(wanted, tags=("Team-A", "b", "B"))).cluster == {
+        "tags": ["Team-A", "b", "tideflow", "tideflow:ml"]
+    }
+    assert replace(wanted, tags=("Tideflow", "a", "A")).cluster_fields()["tags"] == [
+        "tideflow",
+        "tideflow:ml",
+        "a",
+    ]
+
+
 def test_off_is_another_thing_than_not_set() -> None:
     """False switches off what can be."""
     found = replace(FOUND, auto_upgrade=True, surge_upgrade=True)
@@ -213,6 +229,17 @@ def test_a_pool_that_is_scaled_is_replaced_by_one_that_is() -> None:
     wanted = replace(WANTED, size="s-8vcpu-16gb", replace_nodes=True)
     fields = {"auto_scale": True, "min_nodes": 1, "max_nodes": 9}
     assert pools.step(scaled(1, 9), wanted) == pools.Make("ml-pool-s-8vcpu-16gb", wanted.size, 3, fields)
+
+
+def test_a_pool_that_goes_is_not_scaled_any_more() -> None:
+    """Or DigitalOcean would bring back what is taken away, or refuse to have fewer nodes than the least."""
+    wanted = replace(WANTED, size="s-8vcpu-16gb", replace_nodes=True, autoscale=(2, 6))
+    new = NodePool("q", "ml-pool-s-8vcpu-16gb", wanted.size, 3, (), auto_scale=True, min_nodes=2, max_nodes=6)
+    (old,) = scaled(2, 6).node_pools
+    between = replace(FOUND, node_pools=(old, new))
+    assert pools.step(between, wanted) == pools.Change(old, 3, {"auto_scale": False})
+    still = replace(old, auto_scale=False)
+    assert pools.step(replace(between, node_pools=(still, new)), wanted) == pools.Retire(still)
 
 
 def test_a_newer_patch_is_no_difference() -> None:

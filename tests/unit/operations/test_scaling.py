@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from tests.unit.rehearsal.twin.passing import World
 
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
-from tideflow.errors import KubernetesError, TideflowError
+from tideflow.errors import ApplyError, DigitalOceanError, KubernetesError, TideflowError
 from tideflow.operations import pools, scaling
 from tideflow.operations.clusters import Wanted
 from tideflow.operations.leaving import View
@@ -90,7 +91,7 @@ class Runs:
 
     def __init__(self, world: World, endpoint: str) -> None:
         self.world = world
-        self.api = DigitalOcean(TOKEN, endpoint=f"{endpoint}/v2/", timeout=5)
+        self.api = DigitalOcean(TOKEN, endpoint=f"{endpoint}/v2/", timeout=5, looks_after=[0])
         self.kubernetes = Empty(world)
         self.fewest = 999
 
@@ -152,7 +153,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     with pytest.MonkeyPatch.context() as patch:
         hasty = PATIENCE.new(backoff_factor=0, backoff_jitter=0)
         patch.setattr("tideflow.clients.requesting.PATIENCE", hasty)
-        patch.setattr("tideflow.clients.pools._LOOKS_AFTER", (0, 0, 0))
         patch.setattr(state, "save", lambda: None)
         world = World(state, folder, patch)
         with listening(application(state, world.lifecycle, TOKEN)) as endpoint:
@@ -171,30 +171,38 @@ rules = st.fixed_dictionaries(
         [{**rule, "cut": True}, {**rule, "status": 500}, {**rule, "status": 503}, {**rule, "status": 422}]
     )
 )
+bounds = st.tuples(st.integers(1, 3), st.integers(0, 3)).map(lambda pair: (pair[0], sum(pair)))
 changes = st.tuples(
-    st.integers(1, 4), st.sampled_from(SIZES), st.lists(rules, max_size=3), st.none() | st.integers(0, 12)
+    st.integers(1, 4),
+    st.sampled_from(SIZES),
+    st.sampled_from([None, False]) | bounds,
+    st.lists(rules, max_size=3),
+    st.none() | st.integers(0, 12),
 )
 
 
 @given(st.integers(1, 4), st.lists(changes, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_pool_ends_as_it_was_asked_for(
-    runs: Runs, count: int, asked: list[tuple[int, str, list[Any], int | None]]
+    runs: Runs, count: int, asked: list[tuple[int, str, Any, list[Any], int | None]]
 ) -> None:
-    """Nodes, sizes, lost answers, refusals and kills in any order: no node is left over, no pool there twice.
+    """Nodes, sizes, bounds, lost answers, refusals, kills: no node is left over, no pool is there twice.
 
     While nodes are replaced or become fewer, there are never fewer than before or than are wanted.
     """
     runs.begin(count)
-    for wanted_count, size, faults, looks in asked:
-        wanted = replace(WANTED, count=wanted_count, size=size)
+    for wanted_count, size, autoscale, faults, looks in asked:
+        wanted = replace(WANTED, count=wanted_count, size=size, autoscale=autoscale)
         has = pools.own_pools(runs.found(), wanted)
         running = sum(node.state == "running" for pool in has for node in pool.nodes)
+        begins = pools.pool_of(runs.found(), wanted)
+        assert begins is not None
+        least, _ = pools.nodes_then(begins, wanted)
         runs.fewest = running
         runs.fail(*faults)
         with suppress(KilledError, TideflowError):
             runs.run(wanted, looks=looks)
-        assert runs.fewest >= min(running, wanted_count)
+        assert runs.fewest >= min(running, least)
         runs.fail()
     runs.run(wanted)  # the last of them, once more: it finishes what was left undone
     runs.world.later(1)  # Kubernetes notices a moment later that a pool is gone
@@ -202,7 +210,11 @@ def test_a_pool_ends_as_it_was_asked_for(
     names = {pool.name for pool in found.node_pools}
     (ours,) = pools.own_pools(found, wanted)
     assert names == {ours.name, "theirs"}
-    assert (ours.size, ours.count, len(ours.nodes)) == (size, wanted_count, wanted_count)
+    assert (ours.size, ours.count, len(ours.nodes)) == (size, ours.count, ours.count)
+    if autoscale:
+        assert (ours.min_nodes, ours.max_nodes) == autoscale
+    assert ours.auto_scale or autoscale in {None, False}
+    assert (ours.min_nodes <= ours.count <= ours.max_nodes) if ours.auto_scale else ours.count == wanted_count
     assert pools.is_settled(ours)
     assert runs.world.there == {node.name for pool in found.node_pools for node in pool.nodes}
     assert runs.kubernetes.closed == []
@@ -221,6 +233,62 @@ def test_a_pool_whose_making_was_not_answered_is_not_made_twice(runs: Runs, kind
         ("theirs", SIZES[0], 1),
         (f"ml-pool-{SIZES[1]}", SIZES[1], 2),
     ]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 429, "retry_after": 1}, {"status": 503}, {"cut": True}], ids=["429", "503", "cut"]
+)
+@pytest.mark.parametrize("autoscale", [(2, 8), False])
+def test_nodes_that_come_while_a_change_is_asked_for_again_stay(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], autoscale: Any
+) -> None:
+    """The API wants a count with each change, and the one of before would take them away."""
+    runs.begin(2)
+    runs.run(replace(WANTED, autoscale=(2, 6)))
+    runs.fail({"method": "PUT", "path": "*/node_pools/*", "times": 2, **fault})
+    switchboard = runs.world.lifecycle.switchboard
+    followed = switchboard.rule_for
+    (ours,) = (pool for pool in runs.world.state.clusters[runs.id].pools if pool.name == "ml-pool")
+    seen: set[str] = set()
+
+    def scaled_meanwhile(method: str, path: str) -> Any:
+        rule = followed(method, path)
+        if rule is not None:
+            ours.change({"count": ours.count + 1})
+            seen.update(node.name for node in ours.nodes)
+        return rule
+
+    monkeypatch.setattr(switchboard, "rule_for", scaled_meanwhile)
+    runs.run(replace(WANTED, autoscale=autoscale, scale_down=False, replace_nodes=False))
+    (found,) = pools.own_pools(runs.found(), WANTED)
+    assert {node.name for node in found.nodes} == seen
+    assert (found.count, len(seen), found.auto_scale, found.max_nodes) == (
+        4,
+        4,
+        bool(autoscale),
+        8 if autoscale else 0,
+    )
+    assert pools.is_settled(found)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429, "retry_after": 1800}, {"status": 422}])
+def test_a_change_that_is_refused_for_long_ends(runs: Runs, fault: dict[str, Any]) -> None:
+    """With what DigitalOcean said."""
+    runs.begin(2)
+    runs.fail({"method": "PUT", "path": "*/node_pools/*", "times": None, **fault})
+    with pytest.raises(DigitalOceanError, match=f"answered {fault['status']} .* to PUT"):
+        runs.run(replace(WANTED, count=3))
+
+
+def test_a_change_that_is_not_made_ends(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time is over; it is asked for once, for as long as nothing moves."""
+    runs.begin(2)
+    asked: list[int] = []
+    monkeypatch.setattr(runs.api, "update_node_pool", lambda *_, count, **__: asked.append(count))
+    monkeypatch.setattr(time, "monotonic", itertools.count().__next__)
+    with pytest.raises(ApplyError, match="for the change of the pool ml-pool: it is not made; run"):
+        runs.run(replace(WANTED, autoscale=(2, 6)))
+    assert asked == [2]
 
 
 def test_bounds_below_what_there_is_take_nodes_away(runs: Runs) -> None:

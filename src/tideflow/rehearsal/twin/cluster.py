@@ -149,7 +149,7 @@ class Cluster:
     @property
     def serves(self) -> bool:
         """Whether its API server is there for its users."""
-        return self.state in {"running", "upgrading"}
+        return self.state in {"running", "degraded", "upgrading"}
 
     def mint(self, seconds: int) -> tuple[str, float]:
         """Return a new token for the cluster, and when it expires."""

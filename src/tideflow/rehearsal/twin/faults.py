@@ -58,12 +58,13 @@ class Faults(_Exact):
 
     The first of the ``rules`` that fits a request is followed; one that has been followed ``times`` times is
     dropped, without ``times`` none is. Clusters of the names in ``broken_clusters`` end in the state
-    ``error``. With ``no_balancers``, Services get no address, and its text as the reason. Deleted
-    clusters are shown while they are ``lingering``, as they go. A deleted load balancer is still there for
-    the ``balancer_delay``, in seconds. What is ``left_behind`` stays, though a cluster was deleted together
-    with it. The newest ``missing_nodes`` of those that
-    are being made never come. 1-clicks that are ``withdrawn`` are not offered, and those that are
-    ``rolled_back`` leave no more than a namespace.
+    ``error``, and those that run are ``degraded_clusters`` for as long as they are named. New clusters are in
+    lists only once the ``list_delay`` is over, in seconds; by their ids they are there at once. With
+    ``no_balancers``, Services get no address, and its text as the reason. Deleted clusters are shown while
+    they are ``lingering``, as they go. A deleted load balancer is still there for the ``balancer_delay``, in
+    seconds. What is ``left_behind`` stays, though a cluster was deleted together with it. The newest
+    ``missing_nodes`` of those that are being made never come. 1-clicks that are ``withdrawn`` are not
+    offered, and those that are ``rolled_back`` leave no more than a namespace.
     """
 
     rules: list[Rule] = Field(default_factory=list)
@@ -71,6 +72,8 @@ class Faults(_Exact):
     requests_per_hour: Annotated[int, Field(ge=1)] = 5000
     requests_per_minute: Annotated[int, Field(ge=1)] = 250
     broken_clusters: list[Glob] = Field(default_factory=list)
+    degraded_clusters: list[Glob] = Field(default_factory=list)
+    list_delay: Annotated[float, Field(ge=0, le=_LONGEST)] = 0.0
     no_balancers: str = ""
     lingering: bool = False
     balancer_delay: Annotated[float, Field(ge=0, le=_LONGEST)] = 0.0
@@ -82,6 +85,10 @@ class Faults(_Exact):
     def breaks(self, cluster: str) -> bool:
         """Tell whether the cluster of that name is to end in the state ``error``."""
         return any(fnmatchcase(cluster, pattern) for pattern in self.broken_clusters)
+
+    def degrades(self, cluster: str) -> bool:
+        """Tell whether the cluster of that name is to be ``degraded``."""
+        return any(fnmatchcase(cluster, pattern) for pattern in self.degraded_clusters)
 
 
 class Switchboard:

@@ -103,6 +103,7 @@ class Lifecycle:
                     self._addons(cluster)
                     self._refuse_balancers(cluster)
                     self._upgrade(cluster)
+                    self._degrade(cluster)
         except TideflowError as error:
             _LOG.warning("%s: %s", cluster.name, error)
             with self._state.lock:
@@ -230,6 +231,15 @@ class Lifecycle:
             if cluster.state == "upgrading" and self._is_due(cluster.changed_at, _UPGRADE):
                 cluster.change({"version": cluster.next_version, "next_version": ""})
                 cluster.become("running")
+                self._state.save()
+
+    def _degrade(self, cluster: Cluster) -> None:
+        """Have a cluster that runs degraded, or well again."""
+        becomes = "degraded" if self.switchboard.faults.degrades(cluster.name) else "running"
+        with self._state.lock:
+            if cluster.state in {"running", "degraded"} and cluster.state != becomes:
+                cluster.become(becomes)
+                cluster.message = "degraded on request" if becomes == "degraded" else ""
                 self._state.save()
 
     def _delete(self, cluster: Cluster) -> None:

@@ -72,6 +72,12 @@ class State:
         }
         write_private(self._file, json.dumps(saved))
 
+    def spelt(self, tags: Sequence[str]) -> list[str]:
+        """Return tags, each as it was spelt when the account first had it."""
+        known = [*self.tags, *(tag for cluster in self.clusters.values() for tag in cluster.tags)]
+        first = {tag.casefold(): tag for tag in reversed([*known, *tags])}
+        return [first[tag.casefold()] for tag in tags]
+
     def __iter__(self) -> Iterator[Cluster]:
         """Iterate over the clusters, as they are now."""
         with self._lock:

@@ -164,3 +164,13 @@ def test_a_deleted_cluster_is_gone_at_once(api: Any) -> None:
     assert api.delete(f"{CLUSTERS}/{cluster_id}").status_code == 204
     assert api.get(f"{CLUSTERS}/{cluster_id}").status_code == 404
     assert api.get(CLUSTERS).json["meta"]["total"] == 0
+
+
+def test_a_tag_stays_as_it_was_spelt_first(api: Any) -> None:
+    """Whoever gave it first, and to whatever."""
+    api.post("/v2/tags", json={"name": "team-a"})
+    found = create(api, tags=["Team-A", "Prod"]).json["kubernetes_cluster"]
+    assert found["tags"][2:] == ["team-a", "Prod"]
+    one = f"{CLUSTERS}/{found['id']}"
+    changed = api.put(one, json={"name": "ml", "tags": ["PROD", "New", "TEAM-A"]}).json
+    assert changed["kubernetes_cluster"]["tags"][2:] == ["Prod", "New", "team-a"]

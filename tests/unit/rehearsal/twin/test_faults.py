@@ -180,3 +180,13 @@ def test_a_1_click_may_be_withdrawn(api: Any) -> None:
     assert [offer["slug"] for offer in api.get("/v2/1-clicks").json["1_clicks"]] == ["metrics-server"]
     order = {"addon_slugs": ["ingress-nginx"], "cluster_uuid": cluster_id}
     assert api.post("/v2/1-clicks/kubernetes", json=order).status_code == 422
+
+
+def test_a_list_may_be_behind(api: Any) -> None:
+    """By its id a new cluster is there at once."""
+    switch(api, list_delay=0.5)
+    made = create(api).json["kubernetes_cluster"]
+    assert names(api) == []
+    assert api.get(f"{CLUSTERS}/{made['id']}").status_code == 200
+    time.sleep(0.6)
+    assert names(api) == ["ml"]

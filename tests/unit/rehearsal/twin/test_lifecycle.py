@@ -199,3 +199,16 @@ def test_what_is_deleted_takes_a_while(world: World) -> None:
     assert len(world.api.get(CLUSTERS).json["kubernetes_clusters"]) == 1
     assert cluster["id"] not in world.state.clusters
     assert TOKEN not in Path(world.state._file).read_text()
+
+
+def test_a_cluster_is_degraded_while_that_is_asked_for(world: World) -> None:
+    """Its API server answers all the same; one that does not run yet is not."""
+    found = world.running()
+    world.switch(degraded_clusters=["m*"])
+    world.later(1)
+    degraded = world.cluster(found["id"])
+    assert degraded["status"] == {"state": "degraded", "message": "degraded on request"}
+    assert degraded["endpoint"]
+    world.switch()
+    world.later(1)
+    assert world.cluster(found["id"])["status"] == {"state": "running"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from flask import jsonify, request
@@ -13,6 +14,8 @@ from tideflow.rehearsal.twin.gathering import gather
 from tideflow.rehearsal.twin.reading import InvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from flask import Flask, Response
 
     from tideflow.rehearsal.twin.lifecycle import Lifecycle
@@ -32,7 +35,8 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
     def listed() -> Response:
         asked = reading.read(queries.Page, request.args.to_dict())
         with state.lock:
-            found = [describing.cluster(cluster) for cluster in state if shown(cluster)]
+            there = _listed(filter(shown, state), lifecycle.switchboard.faults.list_delay)
+            found = list(map(describing.cluster, there))
         return jsonify(describing.page(found, "kubernetes_clusters", request.base_url, asked))
 
     @app.post(PATH)
@@ -43,6 +47,7 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
             refuse_taken(asked["name"], (other for other in state if other.state != "deleting"))
             limit = lifecycle.switchboard.faults.droplet_limit
             refuse_beyond(limit, state, more=sum(pool.most() for pool in pools))
+            asked["tags"] = state.spelt(asked["tags"])
             cluster = Cluster(pools=pools, **asked)
             state.clusters[cluster.id] = cluster
             state.save()
@@ -64,6 +69,8 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
             refuse_taken(changes.get("name"), (other for other in state if other is not cluster))
             if cluster.ha and not changes.get("ha", True):
                 raise InvalidError("ha cannot be disabled")
+            if "tags" in changes:
+                changes["tags"] = state.spelt(changes["tags"])
             cluster.change(changes)
             state.save()
             return jsonify(kubernetes_cluster=describing.cluster(cluster)), 202
@@ -75,3 +82,8 @@ def add(app: Flask, state: State, lifecycle: Lifecycle) -> None:
             cluster_of(state, cluster_id).become("deleting")
             state.save()
         return "", 204
+
+
+def _listed(clusters: Iterable[Cluster], delay: float) -> Iterator[Cluster]:
+    """Yield those clusters that have been there for a delay, in seconds."""
+    return (cluster for cluster in clusters if time.time() >= cluster.created_at + delay)

@@ -41,6 +41,8 @@ def add(app: Flask, state: State) -> None:
             going = [node for node in map(partial(node_of, pool), node_ids) if not node.leaves]
             if not replace and len(going) >= pool.count:
                 raise InvalidError("a node pool keeps at least one node")
+            if not replace and pool.auto_scale and pool.count - len(going) < pool.min_nodes:
+                raise InvalidError(f"a node pool that is scaled keeps its min_nodes, {pool.min_nodes}")
             for node in going:
                 pool.delete(node, drain=drain, replace=replace)
             state.save()
