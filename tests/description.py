@@ -33,7 +33,7 @@ needed = pytest.mark.skipif(
     not FOLDER, reason="TIDEFLOW_TEST_DIGITALOCEAN names no folder with DigitalOcean's API description"
 )
 
-ELSEWHERE = {"/v2/droplets", "/v2/snapshots", "/v2/tags"}
+ELSEWHERE = {"/v2/droplets", "/v2/sizes", "/v2/snapshots", "/v2/tags"}
 """Paths of DigitalOcean's that the part of the description that is at hand does not have."""
 
 NOT_MODELLED = {

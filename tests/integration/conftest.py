@@ -153,5 +153,6 @@ def official(twin: Twin, calls: set[str]) -> Iterator[Any]:
 def ours(twin: Twin, calls: set[str]) -> DigitalOcean:
     """Return our client."""
     client = DigitalOcean(TOKEN, endpoint=f"{twin.endpoint}/v2/")
-    checked(client._session, calls)
+    for session in (client._session, client._impatient):
+        checked(session, calls)
     return client

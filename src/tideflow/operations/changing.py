@@ -18,6 +18,7 @@ from tideflow.operations import (
     provisioning,
     scaling,
     upgrading,
+    versions,
 )
 from tideflow.operations.leaving import View
 from tideflow.operations.scaling import Scaling
@@ -36,8 +37,12 @@ def announced(target: PlatformConnector, found: Cluster, wanted: Wanted) -> Iter
     """Yield what is done to nodes and to the version, beyond the settings that become others."""
     if upgrading.is_asked_for(found, wanted.version) and found.state != "upgrading":
         note = f" ({upgrading.REHEARSED})" if target.rehearsal else ""
-        versions = f"{found.version} → {wanted.version}"
-        yield f"upgrade the cluster {found.name}: kubernetes_version: {versions}{note}"
+        offered: list[str] | None = host.get_fact(Upgrades)
+        newest = versions.newest(offered or (), wanted.version) or wanted.version
+        yield (
+            f"upgrade the cluster {found.name}: kubernetes_version: {found.version} → {newest}, from which "
+            f"there is no way back; each node is replaced, with what is on its disk{note}"
+        )
     if not loses_nodes(found, wanted) or target.kubernetes() is None:
         return
     view = View.read(target.kubernetes())

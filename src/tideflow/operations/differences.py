@@ -62,14 +62,15 @@ def notes(found: Cluster, wanted: Wanted) -> Iterator[str]:
     elif pool.size != wanted.size and not wanted.replace_nodes:
         yield (
             f"the setting node_size is {wanted.size}, and the cluster has {sizes}: to have other nodes, add "
-            "--data replace_nodes=true"
+            "--data replace_nodes=true; until then node_count is not looked at"
         )
     if pool is not None and pool.size == wanted.size and not wanted.replace_nodes:
         for other in pools.replaced(found, wanted):
             if pool in own:
                 yield (
                     f"the pool {other.name} of {other.size} is left from replacing nodes, and billed: to "
-                    "have it drained and deleted, add --data replace_nodes=true"
+                    f"have it drained and deleted, as node_size is {wanted.size}, add --data "
+                    "replace_nodes=true"
                 )
     if pool is not None and wanted.autoscale is None and pool.auto_scale:
         yield (

@@ -125,15 +125,24 @@ def nodes_then(pool: NodePool, wanted: Wanted) -> tuple[int, int]:
     bounds = _bounds(pool) if wanted.autoscale is None else wanted.autoscale
     if not bounds:
         new = wanted.replace_nodes and pool.size != wanted.size
+        if not is_counted(pool, wanted):
+            return pool.count, pool.count
         count = wanted.count if wanted.scale_down or new else max(pool.count, wanted.count)
         return count, count
     return min(max(pool.count, bounds[0]), bounds[1]), bounds[1]
+
+
+def is_counted(pool: NodePool, wanted: Wanted) -> bool:
+    """Tell whether ``node_count`` is about a pool: of nodes of another size, that may not go, it is not."""
+    return pool.size == wanted.size or wanted.replace_nodes or wanted.scale_down
 
 
 def excess(pool: NodePool, wanted: Wanted) -> int:
     """Return how many nodes a pool has that the settings do not want."""
     bounds = _bounds(pool) if wanted.autoscale is None else wanted.autoscale
     if wanted.autoscale is None and bounds:
+        return 0
+    if not bounds and not is_counted(pool, wanted):
         return 0
     most = bounds[1] if bounds else wanted.count
     return max(0, len(staying(pool)) - most, pool.count - most)

@@ -154,11 +154,12 @@ def _before_nodes_go(
     target: PlatformConnector, api: DigitalOcean, found: Cluster, wanted: Wanted
 ) -> Iterator[TideflowError]:
     """Yield what keeps nodes from going, with the pods that would lose something, and the numbers."""
-    if changing.loses_nodes(found, wanted):
+    cluster = target.kubernetes()
+    if cluster is not None and changing.loses_nodes(found, wanted):
         size = None
         if pools.is_to_be_made(found, wanted):
             size = _offers(api).size(wanted.size)
-        yield from scaling.problems(found, wanted, View.read(target.kubernetes()), size)
+        yield from scaling.problems(found, wanted, View.read(cluster), size)
 
 
 def _before_an_upgrade(found: Cluster, wanted: Wanted, *, unsupported: bool) -> Iterator[TideflowError]:

@@ -59,12 +59,6 @@ def problems(found: Cluster, wanted: Wanted, view: View, size: Size | None = Non
 
 
 def _not_allowed(pool: NodePool, wanted: Wanted, names: list[str], view: View) -> SettingError:
-    if pool.size != wanted.size:
-        return SettingError(
-            f"the pool {pool.name} of the cluster {wanted.name} has {pool.count} nodes of {pool.size}, "
-            f"and the settings are {wanted.count} of {wanted.size}",
-            hint="add --data replace_nodes=true to have new nodes take their place",
-        )
     most = f"the setting node_count is {wanted.count}"
     if wanted.autoscale:
         most = f"node_autoscale allows {wanted.autoscale[1]} at most"
@@ -73,7 +67,7 @@ def _not_allowed(pool: NodePool, wanted: Wanted, names: list[str], view: View) -
     return SettingError(
         f"the pool {pool.name} of the cluster {wanted.name} has {pool.count} nodes, and {most}: "
         f"{some(names)} would be deleted, and {len(view.moving(names))} pods move{lost}",
-        hint="add --data scale_down=true to have them deleted",
+        hint="add --data scale_down=true to have them deleted, or allow as many as there are",
     )
 
 
@@ -274,7 +268,10 @@ class Scaling:
         """Let pods on nodes again that an earlier run was about to delete, and that stay after all."""
         cluster = self.kubernetes()
         if cluster is not None:
-            draining.release(cluster, draining.held(View(cluster.get("/api/v1/nodes")["items"])))
+            names = draining.held(View(cluster.get("/api/v1/nodes")["items"]))
+            draining.release(cluster, names)
+            if names:
+                self.log(f"let pods on {some(names)} again")
 
     def _wait(self, what: str, missing: Callable[[Cluster], str]) -> None:
         """Look until nothing is ``missing``, which returns what is in words."""

@@ -310,14 +310,15 @@ def test_without_the_settings_no_node_goes(runs: Runs) -> None:
     ]
 
 
-def test_fewer_nodes_of_another_size_are_not_said_to_be_deleted(runs: Runs) -> None:
-    """What was meant is to replace them, and with ``scale_down`` some of the old ones would go instead."""
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_number_is_not_about_nodes_of_another_size(runs: Runs, count: int) -> None:
+    """None of a size that no setting names is bought, nor deleted, until they may be replaced."""
     runs.begin(3)
-    wanted = replace(WANTED, count=1, size=SIZES[1], scale_down=False, replace_nodes=False)
-    view = View.read(cast("Kubernetes", runs.kubernetes))
-    (why,) = scaling.problems(runs.found(), wanted, view)
-    assert "has 3 nodes of s-4vcpu-8gb, and the settings are 1 of s-8vcpu-16gb" in str(why)
-    assert "replace_nodes=true" in str(why)
+    wanted = replace(WANTED, count=count, size=SIZES[1], scale_down=False, replace_nodes=False)
+    assert list(scaling.problems(runs.found(), wanted, View.read(cast("Kubernetes", runs.kubernetes)))) == []
+    runs.run(wanted)
+    (ours,) = pools.own_pools(runs.found(), WANTED)
+    assert (ours.size, ours.count) == (SIZES[0], 3)
 
 
 def test_another_pool_of_the_name_is_left_alone(runs: Runs) -> None:
