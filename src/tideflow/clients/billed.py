@@ -150,6 +150,10 @@ class Billed(Requesting):
         read, scope = Snapshot.from_response, "block_storage_snapshot:read"
         return self._listed("snapshots?resource_type=volume", "snapshots", read, scope)
 
+    def delete_droplet(self, droplet_id: str) -> None:
+        """Delete a droplet, with what is on its disk."""
+        self._delete(f"droplets/{droplet_id}", "droplet:delete")
+
     def delete_load_balancer(self, balancer_id: str) -> None:
         """Delete a load balancer; a cluster that still has a Service for it may make another."""
         self._delete(f"load_balancers/{balancer_id}", "load_balancer:delete")

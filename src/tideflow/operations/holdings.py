@@ -103,7 +103,7 @@ def find(
             if found.id in known or found.volume in theirs or tags & {*found.tags}
         ),
     ]
-    return [*map(cluster_held, there), *map(droplet_held, droplets), *others]
+    return [*map(cluster_held, there), *(droplet_held(api, found) for found in droplets), *others]
 
 
 def _by(tags: set[str], found: Sequence[str]) -> KnownBy:
@@ -171,9 +171,12 @@ def cluster_held(found: Cluster) -> Holding:
     )
 
 
-def droplet_held(found: Droplet) -> Holding:
-    """Return a node's droplet; DigitalOcean deletes it with its cluster."""
-    return Holding("droplet", found.id, found.name, found.size, prices.NODES.get(found.size))
+def droplet_held(api: DigitalOcean, found: Droplet) -> Holding:
+    """Return a node's droplet; DigitalOcean deletes it with its cluster, as a rule."""
+    price = prices.NODES.get(found.size)
+    return Holding(
+        "droplet", found.id, found.name, found.size, price, _deleting(api.delete_droplet, found.id)
+    )
 
 
 def balancer_held(api: DigitalOcean, found: LoadBalancer, *, known_by: KnownBy) -> Holding:

@@ -162,11 +162,13 @@ class Removal:
                 why.pop(each.id, None)
             except DigitalOceanError as error:
                 self._touched |= error.unsure
-                if error.status in _FINAL:
+                # DigitalOcean deletes droplets itself, as a rule: a token that must not waits for that.
+                waits = each.kind == "droplet" and error.status == HTTPStatus.FORBIDDEN
+                if error.status in _FINAL and not waits:
                     if each.kind == "cluster" and error.status and not self._touched:
                         self._take_back(each.id, error)
                     raise
-                why[each.id] = error.message
+                why[each.id] = str(error)
 
     def _take_back(self, cluster_id: str, error: DigitalOceanError) -> None:
         """Forget what this run has begun, since nothing was deleted; what earlier ones have begun stays."""

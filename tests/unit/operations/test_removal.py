@@ -142,6 +142,7 @@ class Account:
             "volumes": {*state.volumes},
             "snapshots": {found.volume_id for found in state.snapshots.values()},
             "tags": {*state.tags},
+            "droplets": {*map(str, state.droplets)},
         }
 
 
@@ -303,6 +304,27 @@ def test_what_was_begun_before_is_remembered_although_the_rest_is_refused(servin
         assert (account.left()["balancers"], account.left()["tags"]) == (THEIRS, set())
 
 
+def test_nodes_that_outlive_their_cluster_are_deleted(serving: Serving) -> None:
+    """By the cluster's tag. A token that must not says so once time is over, and not before: they may go."""
+    with serving.account() as account:
+        account.switch(left_behind=["droplets"])
+        account.tear_down(account.client())
+        assert account.world.state.droplets == {}
+        assert account.left()["tags"] == set()
+    with serving.account() as account:
+        rule: dict[str, Any] = {"method": "DELETE", "path": "/v2/droplets/*", "times": None, "status": 403}
+        account.switch(left_behind=["droplets"], rules=[rule])
+        with pytest.raises(
+            ApplyError, match=r"droplet pool-.*doctl compute droplet delete \d+; .*403"
+        ) as raised:
+            account.tear_down(account.client(), timeout=3 * MINUTES)
+        assert account.left()["balancers"] == THEIRS
+        assert "the scope droplet:delete" in str(raised.value)
+        account.world.state.droplets.clear()  # DigitalOcean has done it after all
+        account.tear_down(account.client())
+        assert account.left()["tags"] == set()
+
+
 class Behind(Mortal):
     """A client to which load balancers are not told for a while once the cluster is gone."""
 
@@ -351,7 +373,7 @@ PATHS = (
     "/v2/kubernetes/clusters/*",
     "/v2/load_balancers*",
     "/v2/volumes*",
-    "/v2/droplets",
+    "/v2/droplets*",
     "/v2/snapshots",
     "/v2/tags*",
 )
@@ -378,7 +400,8 @@ TROUBLES = st.fixed_dictionaries(
                 "lingering": st.booleans(),
                 "balancer_delay": st.sampled_from([0, 45]),
                 "left_behind": st.lists(
-                    st.sampled_from(["load_balancers", "volumes", "volume_snapshots"]), unique=True
+                    st.sampled_from(["load_balancers", "volumes", "volume_snapshots", "droplets"]),
+                    unique=True,
                 ),
             }
         ),
@@ -413,6 +436,7 @@ def test_reruns_leave_nothing_that_is_billed(
         assert account.tear_down(account.client(), **stays).doomed == ()
         left = account.left()
         assert (left["clusters"], left["balancers"], left["tags"]) == (set(), THEIRS, set())
+        assert left["droplets"] == set()
         assert left["volumes"] == THEIRS | (account.volumes if stays["keep"] else set())
         assert ("theirs" in left["snapshots"], len(left["snapshots"])) == (
             True,
