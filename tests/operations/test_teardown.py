@@ -171,11 +171,11 @@ def typed(checkout: Checkout, name: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def shown(cloud: Cloud, checkout: Checkout, *arguments: str) -> tuple[int, str]:
+def shown(cloud: Cloud, checkout: Checkout, *arguments: str, own: tuple[str, ...] = OWN) -> tuple[int, str]:
     """Run the step, which changes nothing of a cloud; return its exit status and what it printed."""
     with cloud.serving():
         done = checkout.run(
-            "pyinfra", *arguments, *OWN, "inventory.py", STEP, check=False, **cloud.environment
+            "pyinfra", *arguments, *own, "inventory.py", STEP, check=False, **cloud.environment
         )
     printed = (done.stdout + done.stderr).replace(f"[@doks/{NAME}] ", "")
     assert "Traceback" not in printed
@@ -224,6 +224,23 @@ def test_a_cluster_that_was_renamed_after_a_teardown_that_did_not_end_is_refused
     assert status == 0
     assert "an earlier teardown that did not end was to keep volumes: they stay" in printed
     assert f"doctl compute tag delete {tag}:keep-volumes" in printed
+
+
+def test_settings_that_it_does_not_need_may_be_placeholders(tmp_path: Path) -> None:
+    """Whoever has not the hostname takes a platform down all the same, and its records, by their marks."""
+    records = [
+        {"id": 1, "type": "A", "name": "ml", "data": "203.0.113.7", "ttl": 60},
+        {"id": 2, "type": "A", "name": "www", "data": "203.0.113.7", "ttl": 60},
+        {"id": 3, "type": "TXT", "name": "_tideflow.ml", "data": f"tideflow platform={NAME} A 203.0.113.7"},
+    ]
+    cloud = Cloud(described(), **nothing(domains=[{"name": "example.org"}]))
+    cloud.answers["domains/example.org/records"] = {"domain_records": records, "links": {}}
+    checkout = Checkout.make(tmp_path / "checkout")
+    status, printed = shown(cloud, checkout, "--dry", own=())
+    assert status == 0
+    assert f"would delete the cluster {NAME} (c-1, running, 3 nodes of s-4vcpu-8gb" in printed
+    assert "would delete the DNS record ml.example.org. 60 IN A 203.0.113.7" in printed
+    assert "www" not in printed
 
 
 def kubeconfig_of(checkout: Checkout, name: str = "kubeconfig") -> Path:

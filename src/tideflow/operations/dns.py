@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyinfra import host
 
+from tideflow.connectors.settings import PLACEHOLDER_HOSTNAME
 from tideflow.errors import DigitalOceanError, DNSError, SettingError
 from tideflow.operations import resolving, zones
 from tideflow.operations.balancers import LOAD_BALANCER
@@ -106,7 +107,8 @@ def ours(target: PlatformConnector) -> list[tuple[str, Record]]:
     """Return the records that were made for the platform, with their zones; marks follow what they mark.
 
     They are found by the marks, in ``dns_zone``, or else in each zone of the account that the hostname is in:
-    a setting that was given for one run may be missing in another. They need not lead anywhere any more.
+    a setting that was given for one run may be missing in another. If that is the hostname itself, they are
+    looked for in all zones. They need not lead anywhere any more.
     """
     from tideflow.clients import names  # noqa: PLC0415 - dnspython is needed by few runs
 
@@ -117,7 +119,11 @@ def ours(target: PlatformConnector) -> list[tuple[str, Record]]:
         searched = (
             [asked.zone]
             if asked.zone
-            else [zone for zone in api.domains() if names.is_within(asked.hostname, zone)]
+            else [
+                zone
+                for zone in api.domains()
+                if asked.hostname == PLACEHOLDER_HOSTNAME or names.is_within(asked.hostname, zone)
+            ]
         )
         return [
             (zone, found)
