@@ -72,18 +72,16 @@ class Journal:
         """Delete what this run has written."""
         self._delete(self._new)
 
-    def forgetting(self, cluster_id: str) -> str:
-        """Return the command by which a person has it forgotten that a cluster was to go."""
-        return f"doctl compute tag delete {' '.join(sorted(self._of(cluster_id)))}"
+    def forgetting(self, clusters: Collection[str]) -> str:
+        """Return the command by which a person has it forgotten that clusters were to go."""
+        tags = (tag for tag in self.written if tag.split(":")[2] in clusters)
+        return f"doctl compute tag delete {' '.join(sorted(tags))}"
 
     def keeping(self) -> str:
         """Return the command by which a person has it forgotten that volumes were to stay."""
         return (
             f"doctl compute tag delete {' '.join(sorted(t for t in self.written if _KEEP in t.split(':')))}"
         )
-
-    def _of(self, cluster_id: str) -> set[str]:
-        return {tag for tag in self.written if tag.split(":")[2] == cluster_id}
 
     def _delete(self, tags: set[str]) -> None:
         """Delete those first that say most, so that the rest is still of use when this is cut."""

@@ -88,7 +88,7 @@ class Removal:
             f"an earlier teardown of {self.journal.platform} that did not end was to delete the cluster "
             f"{found.id}, which {how} now: it is not deleted",
             hint="if it is to stay, have that forgotten, and run this step again: "
-            + self.journal.forgetting(found.id),
+            + self.journal.forgetting({found.id}),
         )
 
     def _stays(self, found: Holding) -> bool:
@@ -176,7 +176,7 @@ class Removal:
             self.journal.take_back()
         except DigitalOceanError:
             error.hint = "; ".join(
-                filter(None, (error.hint, f"if it is to stay: {self.journal.forgetting(cluster_id)}"))
+                filter(None, (error.hint, f"if it is to stay: {self.journal.forgetting({cluster_id})}"))
             )
 
     def _delete(self, cluster_id: str) -> None:
