@@ -155,7 +155,10 @@ def _left_by_hand(target: PlatformConnector, api: DigitalOcean, known: Collectio
             yield cluster_id
             continue
         files = " and ".join(map(str, _files_of(target, {cluster_id})))
-        host.log(f"kept: {files}, which lead to the cluster {cluster_id}: this account has nothing of it")
+        host.log(
+            f"kept: {files}, which lead to the cluster {cluster_id}: this account has nothing of it "
+            "(remove them if no other has)"
+        )
 
 
 def _records(target: PlatformConnector) -> Sequence[Holding]:
