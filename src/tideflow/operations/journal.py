@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from tideflow.clients.digitalocean import DigitalOcean
 
@@ -74,14 +74,11 @@ class Journal:
 
     def forgetting(self, clusters: Collection[str]) -> str:
         """Return the command by which a person has it forgotten that clusters were to go."""
-        tags = (tag for tag in self.written if tag.split(":")[2] in clusters)
-        return f"doctl compute tag delete {' '.join(sorted(tags))}"
+        return _deleting(tag for tag in self.written if tag.split(":")[2] in clusters)
 
     def keeping(self) -> str:
         """Return the command by which a person has it forgotten that volumes were to stay."""
-        return (
-            f"doctl compute tag delete {' '.join(sorted(t for t in self.written if _KEEP in t.split(':')))}"
-        )
+        return _deleting(tag for tag in self.written if _KEEP in tag.split(":"))
 
     def _delete(self, tags: set[str]) -> None:
         """Delete those first that say most, so that the rest is still of use when this is cut."""
@@ -99,3 +96,7 @@ class Journal:
             self.api.create_tag(tag)
             self.written.add(tag)
             self._new.add(tag)
+
+
+def _deleting(tags: Iterable[str]) -> str:
+    return f"doctl compute tag delete {' '.join(sorted(tags))}"
