@@ -17,6 +17,15 @@ _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 _PLATFORM = "ml-platform"
 
 
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what a tester has set for platforms of their own."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TIDEFLOW_", "DIGITALOCEAN_")) or name == "TIDEFLOW_CONTROL_PLANE"
+    }
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder that our programs are run in, as a user does.
@@ -41,15 +50,10 @@ class Folder:
 
     def begin(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start one of our programs, as ``uv run`` would, with nothing of the tester's own settings."""
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("TIDEFLOW_", "DIGITALOCEAN_")) or name == "TIDEFLOW_CONTROL_PLANE"
-        }
         return subprocess.Popen(
             [_PROGRAMS / command[0], *command[1:]],
             cwd=self.folder,
-            env=clean | environment,
+            env=clean_environment() | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import yaml
@@ -15,7 +16,6 @@ from tideflow.rehearsal.control_plane import ControlPlane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -84,4 +84,17 @@ def eventually(look: Callable[[], T], accept: Callable[[T], bool] = bool) -> T:
     while not accept(found := look()):
         assert time.monotonic() < deadline, f"still {found!r}"
         time.sleep(0.1)
+    return found
+
+
+def processes_that_mention(text: str) -> list[str]:
+    """Return the command lines of all processes on this machine that mention ``text``."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has ended
+            continue
+        if text in line:
+            found.append(line)
     return found

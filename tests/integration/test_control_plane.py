@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.planes import Plane, eventually
+from tests.integration.planes import Plane, eventually, processes_that_mention
 
 from tideflow.errors import KubernetesError, RehearsalError
 from tideflow.rehearsal.control_plane import NAMES, ControlPlane
@@ -80,19 +80,6 @@ def ready_replicas(cluster: Kubernetes, name: str) -> int:
 def pids(plane: Plane) -> dict[str, int | None]:
     """Return the pid of each component."""
     return {component.name: component.pid for component in plane.control_plane.components()}
-
-
-def processes_that_mention(text: str) -> list[str]:
-    """Return the command lines of all processes on this machine that mention ``text``."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:  # it has ended
-            continue
-        if text in line:
-            found.append(line)
-    return found
 
 
 def listening_ports(pid: int) -> list[int]:

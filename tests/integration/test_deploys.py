@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 from tests.integration.deploying import PROJECT, Checkout, failed, written
+from tests.integration.planes import eventually, processes_that_mention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -298,3 +300,11 @@ def test_what_a_release_dropped_is_deleted_but_for_users_data(sample: tuple[Chec
     mark = checkout.mark()
     assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py")
     assert checkout.writes(mark) == []
+
+
+def test_all_of_a_rehearsal_ends_when_its_folder_is_removed(sample: tuple[Checkout, str]) -> None:
+    """Neither the next run nor ``make stop`` would find what runs on."""
+    checkout, _ = sample
+    assert processes_that_mention(str(checkout.platform))
+    shutil.rmtree(checkout.platform)
+    eventually(lambda: processes_that_mention(str(checkout.platform)), lambda found: not found)

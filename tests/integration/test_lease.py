@@ -22,7 +22,7 @@ from tideflow.engine.records import Record, Records, make_namespace
 from tideflow.errors import ApplyError, KubernetesError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.integration.planes import Plane
     from tests.integration.processes import Processes
@@ -389,6 +389,90 @@ def test_what_another_run_recorded_since_the_plan_is_planned_again(cluster: Kube
     summary = applying.run(plan, progress=lambda _: None, before=seen.append)
     assert (summary.created, summary.changed, summary.unchanged) == (0, 0, 2)
     assert [found.writes for found in seen] == [False]
+
+
+@pytest.fixture
+def held_namespace(cluster: Kubernetes) -> Iterator[Callable[[], None]]:
+    """Have the namespace of records be deleted and held by a finalizer; yield what lets it go."""
+    path = "/api/v1/namespaces/tideflow/configmaps"
+    make_namespace(cluster)
+    cluster.post(path, {"metadata": {"name": "holds", "finalizers": ["example.org/holds"]}})
+
+    def let_go() -> None:
+        with contextlib.suppress(KubernetesError):
+            cluster.patch(f"{path}/holds", {"metadata": {"finalizers": None}})
+
+    cluster.delete("/api/v1/namespaces/tideflow")
+    yield let_go
+    let_go()
+
+
+def gone(cluster: Kubernetes) -> bool:
+    """Tell whether the namespace of records is."""
+    try:
+        cluster.get("/api/v1/namespaces/tideflow")
+    except KubernetesError as error:
+        return error.status == 404
+    return False
+
+
+def test_a_namespace_of_records_that_goes_is_waited_for_and_made_anew(
+    cluster: Kubernetes, space: str, held_namespace: Callable[[], None]
+) -> None:
+    """Nothing is written before; a run that has no time says what it waited for."""
+    objects = [namespace(space), config_map("a", space, x="1")]
+    applying = prepared(cluster, space, objects, timeout=1)
+    plan = applying.plan()
+    with pytest.raises(
+        ApplyError, match=r"^the namespace tideflow, .* is being deleted, and is not gone after"
+    ):
+        applying.run(plan, progress=lambda _: None)
+    with pytest.raises(KubernetesError, match="404"):
+        cluster.get(f"/api/v1/namespaces/{space}")
+
+    said: list[str] = []
+
+    def hear(text: str) -> None:
+        said.append(text)
+        held_namespace()
+
+    applying = prepared(cluster, space, objects)
+    summary = applying.run(applying.plan(), progress=hear)
+    assert summary.created == 2
+    assert said[0].startswith("waiting until the namespace tideflow is gone")
+    assert not apply(cluster, space, objects).writes
+
+
+def test_a_namespace_of_records_that_went_since_the_plan_is_made_anew(
+    cluster: Kubernetes, space: str
+) -> None:
+    """What the records proved is applied once more."""
+    objects = [namespace(space), config_map("a", space, x="1")]
+    apply(cluster, space, objects)
+    applying = prepared(cluster, space, [*objects, config_map("b", space, x="1")])
+    plan = applying.plan()
+    cluster.delete("/api/v1/namespaces/tideflow")
+    eventually(lambda: gone(cluster))
+    summary = applying.run(plan, progress=lambda _: None)
+    assert (summary.created, summary.changed) == (1, 2)
+
+
+def test_who_may_not_write_namespaces_needs_the_one_of_records_to_be_there(
+    cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else may have made it."""
+    make_namespace(cluster)
+    forbidden = KubernetesError("no", status=403)
+
+    def refused(*_: object, **__: object) -> None:
+        raise forbidden
+
+    monkeypatch.setattr(cluster, "apply", refused)
+    make_namespace(cluster)
+    monkeypatch.setattr(cluster, "get", refused)
+    with pytest.raises(KubernetesError) as caught:
+        make_namespace(cluster)
+    assert caught.value is forbidden
 
 
 def test_lines_of_records_are_never_in_no_shard(

@@ -10,6 +10,7 @@ from tests.integration import engine_runs
 from tests.integration.engine_runs import WRITES
 from tests.integration.planes import eventually
 from tests.integration.processes import ended
+from tests.integration.test_writing import kubectl
 from tests.unit.engine.objects import config_map, custom, definition, deployment, namespace, service, webhook
 
 from tideflow.clients.kubernetes import APPLY_PATCH
@@ -245,6 +246,25 @@ def test_an_object_that_moved_to_another_set_is_left_to_it(
     assert not apply(cluster, second, [config_map("b", space, **data)]).writes
     for set_name in (first, second):
         cluster.delete(path_of("tideflow", f"{set_name}-0"))
+
+
+def test_what_was_left_to_kubectl_is_not_pruned(plane: Plane, cluster: Kubernetes, space: str) -> None:
+    """Only what the set had added to it goes; with pruning off, not even that."""
+    there = config_map("b", space, both="kubectl's")
+    kubectl(plane, [namespace(space), there])
+    ours = config_map("b", space, both="ours", more="1")
+    options: dict[str, Any] = {"conflicts": "yield"}
+    apply(cluster, space, [config_map("a", space, x="1"), ours], **options)
+    plan = apply(cluster, space, [config_map("a", space, x="1")], prune="off", **options)
+    (why,) = plan.left.values()
+    assert why == 'what the set added to it goes only with prune="objects"; the rest is kubectl\'s'
+    assert cluster.get(path_of(space, "b"))["data"] == {"both": "kubectl's", "more": "1"}
+    plan = apply(cluster, space, [config_map("a", space, x="1")], prune="everything", **options)
+    assert list(plan.forgotten.values()) == ["it was kubectl's before, and is left to it"]
+    live = cluster.get(path_of(space, "b"))
+    assert live["data"] == there["data"]
+    assert {entry["manager"] for entry in live["metadata"]["managedFields"]} == {"kubectl-client-side-apply"}
+    assert recorded(cluster, space) == [f"ConfigMap {space}/a"]
 
 
 def test_giving_up_fields_of_an_object_that_is_gone_makes_none(cluster: Kubernetes, space: str) -> None:

@@ -34,10 +34,18 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 def test_a_release_is_deployed_in_one_pass(checkout: Checkout) -> None:
     """No write is refused, every pod runs on the default nodes, and a rerun writes nothing."""
     printed = checkout.pyinfra("deploys/all.py")
-    assert "675 created" in printed
+    assert "678 created" in printed
     writes = checkout.writes()
     assert failed(writes) == []
     assert checkout.not_running() == []
+    # Three NetworkPolicies come to upstream's objects: without these, such connections would not be let in.
+    live = checkout.get("networkpolicy", "--all-namespaces")["items"]
+    policies = {policy["metadata"]["name"] for policy in live}
+    assert {
+        "allow-edge-to-istio-ingressgateway",
+        "allow-edge-to-acme-solver",
+        "allow-apiserver-to-llmisvc-webhook",
+    } <= policies
     mark = checkout.mark()
     again = checkout.pyinfra("deploys/all.py")
     assert checkout.writes(mark) == []
@@ -72,5 +80,5 @@ def test_as_few_nodes_as_are_said_to_hold_it_do(checkout: Checkout) -> None:
         "node_count=2",
         TIDEFLOW_PLATFORM="two",
     )
-    assert "675 created" in printed
+    assert "678 created" in printed
     assert "all are ready" in printed

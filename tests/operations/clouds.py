@@ -29,12 +29,14 @@ _SIZES = {
         {"slug": "s-2vcpu-4gb", "vcpus": 2, "memory": 4096, "regions": ["fra1", "nyc3"], "available": True},
     ]
 }
+_ADDONS = ("ingress-nginx", "metrics-server")
 _ACCOUNT = {"account": {"email": "me@example.org", "droplet_limit": 10, "status": "active"}}
 ANSWERS: dict[str, Any] = {
     "account": _ACCOUNT,
     "droplets": {"droplets": [], "meta": {"total": 7}},
     "kubernetes/options": _OPTIONS,
     "sizes": _SIZES,
+    "1-clicks": {"1_clicks": [{"slug": slug, "type": "kubernetes"} for slug in _ADDONS]},
 }
 """What an account may have: two regions, of which one lacks a size, and three more nodes."""
 

@@ -29,6 +29,7 @@ BALANCING = (
     *("--data", "load_balancer_idle_seconds=300"),
     *("--data", 'load_balancer_sources=["192.0.2.0/24"]'),
 )
+POLICY = ("networkpolicy", "-n", "istio-system", "allow-edge-to-istio-ingressgateway")
 CHANGES = (
     "type: not set → REGIONAL",
     "size-unit: not set → 2",
@@ -310,6 +311,7 @@ def test_the_gateway_is_the_edge_where_it_is_asked_for_or_nginx_cannot_be_had(pl
     """Its Service gets the load balancer with its settings; our Ingress goes; and back again."""
     platform.step("deploys/all.py")
     assert platform.names("ingress", "--all-namespaces") == ["kubeflow"]
+    assert "ingress-nginx" in str(platform.get(*POLICY)["spec"]["ingress"])
     istio = ("--data", "edge=istio", "--data", "load_balancer_size=3")
     printed = platform.step("deploys/all.py", *istio)
     assert "run: helm uninstall ingress-nginx --namespace ingress-nginx" in printed
@@ -318,6 +320,7 @@ def test_the_gateway_is_the_edge_where_it_is_asked_for_or_nginx_cannot_be_had(pl
     assert live["spec"]["type"] == "LoadBalancer"
     assert live["metadata"]["annotations"][f"{ANNOTATION}size-unit"] == "3"
     assert live["metadata"]["annotations"][f"{ANNOTATION}type"] == "REGIONAL"  # 80 is 8080 in its pods
+    assert "from" not in platform.get(*POLICY)["spec"]["ingress"][0]  # nodes hand on what anybody sends
     (entry,) = live["status"]["loadBalancer"]["ingress"]
     assert f"Address     {entry['ip']} " in printed
     assert platform.names("ingress", "--all-namespaces") == []

@@ -394,13 +394,16 @@ space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sets-x"}
 """
 
 
-def test_two_operations_do_not_share_a_set(here: Scratch) -> None:
-    """Each would delete what the other has."""
+@pytest.mark.parametrize(
+    "second", ["named('b')", "{**space, 'metadata': {'name': 'sets-x', 'labels': {'a': 'b'}}}"]
+)
+def test_two_operations_do_not_share_a_set(here: Scratch, second: str) -> None:
+    """Each would delete what the other has, or change it back in every run."""
     here.write(
         "apply.py",
         SETS
         + "kubernetes.apply(name='One', set_name='sets', source=[space])\n"
-        + "kubernetes.apply(name='Two', set_name='sets', source=[named('b')])\n",
+        + f"kubernetes.apply(name='Two', set_name='sets', source=[{second}])\n",
     )
     refused = here.pyinfra("-y", "apply.py")
     assert refused.returncode == 1
@@ -408,17 +411,22 @@ def test_two_operations_do_not_share_a_set(here: Scratch) -> None:
 
 
 def test_two_sets_do_not_fight_over_an_object(here: Scratch) -> None:
-    """Where they differ about it, each run would change it twice."""
+    """Where they differ about it, each run would change it twice; nothing of either is written."""
     here.write(
         "apply.py",
         SETS
+        + "from pathlib import Path\n"
+        + "kubernetes.apply(name='Later', set_name='sets-later', source=Path('not-there.yaml'))\n"
         + "kubernetes.apply(name='One', set_name='sets-one', source=[space])\n"
         + "labelled = {**space, 'metadata': {'name': 'sets-x', 'labels': {'a': 'b'}}}\n"
-        + "kubernetes.apply(name='Two', set_name='sets-two', source=[labelled, named('b')])\n",
+        + "kubernetes.apply(name='Two', set_name='sets-two', source=[named('b'), labelled])\n",
     )
-    refused = here.pyinfra("--dry", "apply.py")
+    mark = len(here.requests())
+    refused = here.pyinfra("-y", "apply.py")
     assert refused.returncode == 1
-    assert "Namespace sets-x is in the sets sets-one and sets-two, and differs" in refused.stderr
+    told = "Namespace sets-x is in the sets sets-one (object 1) and sets-two (object 2), and differs; keep"
+    assert told in refused.stderr
+    assert here.writes(mark) == []
 
 
 def test_what_a_later_set_needs_is_not_deleted_and_not_announced_so(here: Scratch) -> None:
@@ -498,3 +506,25 @@ def test_what_comes_first_in_the_run_is_not_held_against_what_follows(here: Scra
     here.write("stall.yaml.j2", stall.replace("/v1", "/v2"))
     planned = here.pyinfra("--dry", "apply.py")
     assert "is of a type that nobody defines: unawaited.example.org/v2 Stall" in planned.stderr
+
+
+def test_a_dry_run_in_which_something_would_fail_ends_as_a_failure(here: Scratch) -> None:
+    """So that a pipeline stops there; all of it is announced nevertheless."""
+    good = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "good", "namespace": "default"}}
+    bad = {**good, "metadata": {"name": "bad", "namespace": "default"}, "datta": {}}
+    here.write(
+        "apply.py",
+        SETS
+        + f"kubernetes.apply(name='One', set_name='sets-dry', source=[{good}])\n"
+        + f"kubernetes.apply(name='Two', set_name='sets-bad', source=[{bad}])\n"
+        + "other = {**space, 'metadata': {'name': 'sets-dry'}}\n"
+        + "kubernetes.apply(name='Three', set_name='sets-more', source=[other])\n",
+    )
+    mark = len(here.requests())
+    planned = here.pyinfra("--dry", "apply.py")
+    assert planned.returncode == 1
+    assert "would create ConfigMap default/good" in planned.stderr
+    assert "would fail to create ConfigMap default/bad, as things are now" in planned.stderr
+    assert "would create Namespace sets-dry" in planned.stderr
+    assert "1 object of sets-bad would fail, so this dry run does too" in planned.stderr
+    assert here.writes(mark) == []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.operations.conftest import Scratch
 
 OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
-OPTIONS = {"kubernetes/options": ANSWERS["kubernetes/options"]}
+OPTIONS = {path: ANSWERS[path] for path in ("kubernetes/options", "1-clicks")}
 
 
 def dry(folder: Path, cloud: Cloud, *arguments: str) -> tuple[int, str]:
@@ -73,6 +73,19 @@ def test_a_region_without_the_size_and_droplets_that_are_too_many(tmp_path: Path
     assert "the region fra1 has no s-4vcpu-8gb; set node_size to what it has (s-2vcpu-4gb)" in printed
     assert "the account may have 10 droplets and has 7: 4 more for nodes are too many" in printed
     assert "2 problems have to be solved first" in printed
+
+
+def test_what_later_steps_would_refuse_is_told_at_once(tmp_path: Path) -> None:
+    """Slugs, a domain that the account has not, and the version, by the release that would be vendored."""
+    settings = ("--data", 'addons=["ingres-nginx", "metrics-server"]', "--data", "dns_zone=example.org")
+    version = ("--data", 'kubernetes_version="1.32"', "--data", "edge=istio")
+    status, printed = dry(tmp_path, Cloud(None, **ANSWERS), *settings, *version)
+    assert status == 1
+    assert "the setting addons has what DigitalOcean does not offer: ingres-nginx" in printed
+    assert "the account has no domain example.org" in printed
+    assert "DigitalOcean offers no kubernetes_version '1.32'" in printed
+    assert "Kubeflow 26.03 does not run on Kubernetes 1.32" in printed
+    assert "4 problems have to be solved first" in printed
 
 
 def test_a_cluster_that_would_grow_needs_room_in_the_account(tmp_path: Path) -> None:

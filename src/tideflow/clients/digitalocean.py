@@ -9,11 +9,14 @@ from tideflow.clients.billed import Billed
 from tideflow.clients.domains import Domains
 from tideflow.clients.pools import Pools
 from tideflow.clients.provided import Account, Cluster, Credentials, Options, Size
-from tideflow.clients.requesting import PER_PAGE, nothing
+from tideflow.clients.requesting import nothing
 from tideflow.errors import DigitalOceanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_SCOPES = {"tags": ("tag:read", "tag:create"), "vpc_uuid": ("vpc:read",)}
+"""What a token needs besides to send a field of a cluster (cluster.yml of the description)."""
 
 _LOOKS_AFTER = (2.0, 5.0, 10.0)  # seconds; a new cluster may take a moment to be listed
 
@@ -45,12 +48,7 @@ class DigitalOcean(Billed, Domains, Pools):
 
     def sizes(self) -> list[Size]:
         """Return the sizes that droplets, nodes among them, may have."""
-        return self._call(
-            "GET",
-            f"sizes?per_page={PER_PAGE}",
-            lambda found: [Size.from_response(size) for size in found["sizes"]],
-            ["sizes:read"],
-        )
+        return self._listed("sizes", "sizes", Size.from_response, "sizes:read")
 
     def droplets(self) -> int:
         """Return how many droplets the account has; the nodes of its clusters are droplets too."""
@@ -92,11 +90,12 @@ class DigitalOcean(Billed, Domains, Pools):
             **(fields or {}),
             "node_pools": [{"name": f"{name}-pool", "size": size, "count": count, **(pool or {})}],
         }
+        scopes = ["kubernetes:create", *(scope for name in body for scope in _SCOPES.get(name, ()))]
         before = {found.id for found in self.clusters()}
         lost: list[DigitalOceanError] = []
         for pause in _LOOKS_AFTER:
             try:
-                return self._call("POST", "kubernetes/clusters", _cluster, ["kubernetes:create"], body)
+                return self._call("POST", "kubernetes/clusters", _cluster, scopes, body)
             except DigitalOceanError as error:
                 # A refusal is final, unless the name is taken by what a lost request has made after all.
                 if not (error.unsure or lost):
@@ -117,7 +116,8 @@ class DigitalOcean(Billed, Domains, Pools):
     def update_cluster(self, cluster_id: str, *, name: str, fields: Mapping[str, Any]) -> None:
         """Have some of the API's fields of a cluster become others; those not given stay as they are."""
         path = f"kubernetes/clusters/{cluster_id}"
-        self._call("PUT", path, nothing, ["kubernetes:update"], {"name": name, **fields})
+        scopes = ["kubernetes:update", *(scope for field in fields for scope in _SCOPES.get(field, ()))]
+        self._call("PUT", path, nothing, scopes, {"name": name, **fields})
 
     def delete_cluster(self, cluster_id: str) -> None:
         """Have a cluster deleted; volumes and load balancers it made stay, and are billed."""

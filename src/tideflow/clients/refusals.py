@@ -30,6 +30,9 @@ _MISFIT = re.compile(
 _MISFIT_VALUE = re.compile(r", got &.*")  # how the server's program holds the value
 _TYPE_ONLY = re.compile(r"there is no such field|expected [a-z ()]+")
 _FIELD = re.compile(r"(?P<field>\.\S+): (?P<why>.*)")
+_LACKED = re.compile(r'(?:\S+(?: "[^"]*")? is )?forbidden: User "[^"]*" cannot ')
+"""What the API server says of a right that is not there; quotas and policies answer 403 as well."""
+
 _WEBHOOK_AWAY = "Internal error occurred: failed calling webhook"
 
 
@@ -55,7 +58,8 @@ def refusal(response: urllib3.BaseHTTPResponse, method: str, path: str) -> Kuber
     if len(message) > _LONGEST_MESSAGE:
         # What is wrong stands at the end of it, after the value that is.
         message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
-    quotes = response.status not in _QUOTES_NOTHING and not message.startswith(_WEBHOOK_AWAY)
+    lacking = response.status == _FORBIDDEN and bool(_LACKED.match(message))
+    quotes = response.status not in _QUOTES_NOTHING and not (message.startswith(_WEBHOOK_AWAY) or lacking)
     if reason == MISFIT and causes:
         quotes = not all(_TYPE_ONLY.fullmatch(cause.message) for cause in causes)
     if quotes and method in _SENDING and _OF_SECRETS.match(path):
@@ -64,7 +68,7 @@ def refusal(response: urllib3.BaseHTTPResponse, method: str, path: str) -> Kuber
     hint = ""
     if response.status == _UNAUTHORIZED:
         hint = "the credentials in the kubeconfig are wrong or have expired"
-    if response.status == _FORBIDDEN:
+    if lacking:
         hint = "the user of the kubeconfig lacks that right: docs/applying.md lists what is needed"
     return KubernetesError(
         f"{method} {path} was answered {response.status}: {message}",

@@ -45,6 +45,7 @@ def wait_for(
         except KubernetesError as error:
             if not is_passing(error):
                 raise
+            progress(f"waiting for {what}: {error.message}")
             version = ""
             time.sleep(_PAUSE)
     raise ApplyError(

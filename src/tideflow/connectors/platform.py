@@ -162,6 +162,11 @@ class PlatformConnector(LocalConnector):
     def forget(self) -> None:
         """Read everything again when it is asked for next; to be called after a change."""
 
+    def fail(self, why: str) -> None:
+        """Have pyinfra's run end with status 1, and go on; ``why`` is said at its end."""
+        self.host.state.failed_hosts.add(self.host)
+        self.closing.append(f"[{self.host.name}] {why}")
+
     @override
     def connect(self) -> None:
         """Reach the platform, or end with one line that says why not."""

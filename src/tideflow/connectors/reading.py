@@ -114,7 +114,8 @@ def between(data: Data, name: str, count: int) -> tuple[int, int] | Literal[Fals
         least, most = 1, 0
     if not 1 <= least <= most <= MOST_NODES or list(value) != [least, most]:
         raise SettingError(
-            f"the setting {name} is {value!r}, neither false nor two numbers of nodes such as [3, 6]",
+            f"the setting {name} is {value!r}, neither false nor the least and the most "
+            "nodes, such as [3, 6]",
             hint=_WHERE,
         )
     if not least <= count <= most:

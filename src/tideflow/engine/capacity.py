@@ -15,6 +15,8 @@ _UNITS = {
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50,
 }  # fmt: skip
 _DEFAULT_PODS = 110
+# Taints of a node that is starting, and, for a moment more, of one that takes pods again.
+_PASSING = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unschedulable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +156,18 @@ def replicas(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], int] | None:
         return None
     replicas = (body.get("spec") or {}).get("replicas")
     return template, 1 if replicas is None else int(replicas)
+
+
+def is_closed(node: Mapping[str, Any]) -> bool:
+    """Tell whether a node takes none of the pods that tolerate nothing; one that is starting will."""
+    spec = node.get("spec") or {}
+    return bool(spec.get("unschedulable")) or any(
+        taint.get("effect") in {"NoSchedule", "NoExecute"} and taint.get("key") not in _PASSING
+        for taint in spec.get("taints") or ()
+    )
+
+
+def is_ready(node: Mapping[str, Any]) -> bool:
+    """Tell whether pods can run on a node by now."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(found["type"] == "Ready" and found["status"] == "True" for found in conditions)

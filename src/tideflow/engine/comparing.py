@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tideflow.engine import diff, faults
+from tideflow.clients.refusals import MISFIT
+from tideflow.engine import diff, faults, readiness
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def _not_written(error: KubernetesError, manifest: Manifest, *, new: bool, first
     if faults.is_passing(error, faults.MOST_TRIES) or _NO_DRY_RUN in error.message:
         # Of many new objects it would be the same: a webhook that nobody serves yet.
         return Difference(diff.additions(manifest.body)) if new else Difference(unknown=_reason(error))
-    if first:
+    # What a type of Kubernetes' own has no place for, nothing that is written first can mend.
+    settled = error.reason == MISFIT and not readiness.is_custom(manifest.key.group)
+    if first and not settled:
         return Difference(unknown=f"{first} written first, and until then {_reason(error)}")
     return Difference(refused=f"{_reason(error)} ({manifest.origin})")
 

@@ -47,12 +47,17 @@ def is_passing(error: KubernetesError, tries: int) -> bool:
         return tries < MOST_TRIES
     if error.status in _AWAY or (error.status >= 500 and _WEBHOOK in error.message):  # noqa: PLR2004 - HTTP
         return True
-    if error.reason == "BeingDeleted" or any(cause.reason == _TERMINATING for cause in error.causes):
+    if error.reason == "BeingDeleted" or is_terminating(error):
         return True
     # Whoever gives no version still loses races: with other writers of the object, or of a quota of its own.
     raced = error.reason == "Conflict" and _RACED in error.message
     no_match = error.status == 404 and error.reason != "NotFound"  # noqa: PLR2004 - the type is not served
     return (error.status >= 500 or no_match or raced) and tries < MOST_TRIES  # noqa: PLR2004 - HTTP
+
+
+def is_terminating(error: KubernetesError) -> bool:
+    """Tell whether a write was refused since its namespace is being deleted."""
+    return any(cause.reason == _TERMINATING for cause in error.causes)
 
 
 def pause(error: KubernetesError, tries: int) -> float:

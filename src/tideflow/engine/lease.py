@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tideflow.clients.waiting import is_passing
-from tideflow.engine.faults import insisted
+from tideflow.engine.housing import housed
 from tideflow.engine.ownership import field_manager
 from tideflow.engine.records import NAMESPACE
 from tideflow.errors import ApplyError, KubernetesError
@@ -139,6 +139,7 @@ class Lease:
             except KubernetesError as error:
                 if not is_passing(error) or _now() - started > self._options.timeout:
                     raise
+                self._progress(f"waiting for the API server: {error.message}")
                 version = ""  # whoever could not be seen could not renew either
                 time.sleep(_PAUSE)
 
@@ -153,21 +154,24 @@ class Lease:
             )
 
     def _created(self) -> bool:
-        asked = _now()
+        try:
+            self._live = housed(self._cluster, self._posted, self._options, progress=self._progress)
+        except KubernetesError as error:
+            if error.status == _CONFLICT:
+                return False
+            raise
+        return True
+
+    def _posted(self) -> dict[str, Any]:
+        self._renewed_at = _now()
         lease = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {"name": self._name, "namespace": NAMESPACE},
             "spec": self._spec(acquired=True),
         }
-        try:
-            self._live = insisted(functools.partial(self._cluster.post, _COLLECTION, lease))
-        except KubernetesError as error:
-            if error.status == _CONFLICT:
-                return False
-            raise
-        self._renewed_at = asked
-        return True
+        live: dict[str, Any] = self._cluster.post(_COLLECTION, lease)
+        return live
 
     def _taken(self, live: dict[str, Any], silent: float) -> bool:
         """Take the Lease if nobody has it, or whoever had it has been silent for as long as it lasts."""

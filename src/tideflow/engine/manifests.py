@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 # What the server sets; a manifest that was copied from a live object may carry it.
 _SET_BY_SERVER = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
-
+_LINE_END = re.compile(r"[\r\n]")
 
 API_SERVICE = ("apiregistration.k8s.io", "APIService")
 """Group and kind of what registers an aggregated API."""
@@ -107,7 +108,7 @@ def _as_json(body: Mapping[str, Any], origin: str) -> Any:
 def _manifests(document: Any, origin: str) -> Iterator[Manifest]:
     """Yield the object, or the objects of a list."""
     if not isinstance(document, dict):
-        raise ManifestError(f"{origin} holds a {type(document).__name__}, not a Kubernetes object")
+        raise ManifestError(f"{origin} holds {shapes.named(document)}, not a Kubernetes object")
     kind, api_version = document.get("kind"), document.get("apiVersion")
     if not isinstance(kind, str) or not isinstance(api_version, str) or not kind or not api_version:
         missing = "apiVersion" if isinstance(kind, str) and kind else "kind"
@@ -117,14 +118,24 @@ def _manifests(document: Any, origin: str) -> Iterator[Manifest]:
             yield from _manifests(item, f"{origin}, item {number}")
         return
     metadata = document.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(metadata, dict) or not isinstance(name, str) or not name:
-        raise ManifestError(f"{origin} holds a {kind} without metadata.name")
+    name = _name(metadata, f"{origin} holds a {kind}")
     group, _, version = api_version.rpartition("/")
-    namespace = metadata.get("namespace") or ""
+    namespace = document["metadata"].get("namespace") or ""
     manifest = Manifest(Key(group, kind, namespace, name), version, _cleaned(document, origin), origin)
     shapes.check(manifest)
     yield manifest
+
+
+def _name(metadata: Any, what: str) -> str:
+    """Return an object's name; raises ``ManifestError`` if it has none."""
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if name and not isinstance(name, str):
+        raise ManifestError(f"{what} whose metadata.name is {shapes.named(name)}", hint="put it in quotes")
+    if not name:
+        generated = isinstance(metadata, dict) and metadata.get("generateName")
+        hint = "with generateName, each run would make another object: give it a name" if generated else ""
+        raise ManifestError(f"{what} without metadata.name", hint=hint)
+    return str(name)
 
 
 def _cleaned(document: dict[str, Any], origin: str) -> dict[str, Any]:
@@ -148,4 +159,19 @@ def _cleaned(document: dict[str, Any], origin: str) -> dict[str, Any]:
             raise ManifestError(
                 f"{origin} holds a Secret whose stringData is not all text", hint="quote numbers in it"
             ) from None
+    if body["kind"] == "Secret" and body["apiVersion"] == "v1":
+        _refuse_plain(body.get("data"), origin)
     return body
+
+
+def _refuse_plain(data: Any, origin: str) -> None:
+    """Raise ``ManifestError`` for a Secret's value that is not base64."""
+    for key, text in data.items() if isinstance(data, dict) else ():
+        try:
+            # As the API server reads it, which minds no line ends.
+            base64.b64decode(_LINE_END.sub("", text) if isinstance(text, str) else "", validate=True)
+        except ValueError:
+            raise ManifestError(
+                f"{origin} holds a Secret whose data.{key} is not base64",
+                hint="what is plain text belongs under stringData",
+            ) from None

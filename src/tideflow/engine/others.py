@@ -41,8 +41,8 @@ class Others:
                 own = ours.get(_place(manifest))
                 if own is not None and _said(own) != _said(manifest):
                     raise ManifestError(
-                        f"{own.key} is in the sets {other} and {set_name}, and differs: "
-                        f"in {manifest.origin} and in {own.origin}",
+                        f"{own.key} is in the sets {other} ({manifest.origin}) and {set_name} "
+                        f"({own.origin}), and differs",
                         hint="keep it in one of them, or each run would change it twice",
                     )
 

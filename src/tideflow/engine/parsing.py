@@ -44,7 +44,7 @@ def parse(text: bytes | str, origin: str, *, after: int = 0) -> Iterator[Any]:
     except RecursionError:
         raise ManifestError(f"{origin} cannot be read: it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ManifestError(f"{origin} cannot be read: {error}") from None
+        raise ManifestError(f"{origin} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def documents(source: Path, cache: Path | None) -> Iterator[tuple[str, Any]]:

@@ -9,9 +9,9 @@ from tideflow.engine.manifests import API_SERVICE, DEFINITION
 from tideflow.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from tideflow.clients.resources import Resources
+    from tideflow.clients.resources import Resource, Resources
     from tideflow.engine.manifests import Key, Manifest
 
 
@@ -72,11 +72,16 @@ def _aggregated(manifests: Sequence[Manifest]) -> set[Key]:
     }
 
 
-def _undefined(manifest: Manifest) -> ManifestError:
+def _undefined(manifest: Manifest, resources: Iterable[Resource] = ()) -> ManifestError:
+    """Return the error of an object whose type nobody has; ``resources`` are those that the server has."""
     custom = readiness.is_custom(manifest.key.group)
+    served = sorted({found.api_version for found in resources if found.kind == manifest.key.kind})
+    hint = f"{'add its CustomResourceDefinition, or ' if custom else ''}correct {manifest.origin}"
+    if served:
+        hint += f": the server has {manifest.key.kind} in {', '.join(served)}"
     return ManifestError(
         f"{manifest.key} is of a type that nobody defines: {manifest.body['apiVersion']} {manifest.key.kind}",
-        hint=f"{'add its CustomResourceDefinition, or ' if custom else ''}correct {manifest.origin}",
+        hint=hint,
     )
 
 
@@ -93,7 +98,7 @@ def _placed(
     if namespaced is None and (manifest.api_service in aggregated or key.group in resources.away):
         return manifest  # whoever knows the type does not answer yet
     if namespaced is None:
-        raise _undefined(manifest)
+        raise _undefined(manifest, resources)
     if namespaced and not key.namespace:
         return manifest.in_namespace("default")
     if not namespaced and key.namespace:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tideflow.clients.kubernetes import METADATA_LIST
 from tideflow.engine import readiness, webhooks
+from tideflow.engine.adoption import needs_adoption
 from tideflow.engine.manifests import Key
-from tideflow.engine.ownership import field_manager, is_owner, other_set
+from tideflow.engine.ownership import awaits_takeover, field_manager, is_owner, other_set
 from tideflow.engine.records import ONCE
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _DATA = {
     ("snapshot.storage.k8s.io", "VolumeSnapshotContent"): "the data in it",
 }
 _REGISTRATIONS = {webhooks.GROUP, "apiregistration.k8s.io"}
+_KUBECTLS = "it was kubectl's before, and is left to it"
 RANKS = 5
 """How many ranks there are."""
 
@@ -163,17 +165,16 @@ def judge(
         if found is None:
             gone.append(key)
             continue
-        if reason := foreign(found, record, set_name):
+        reason = foreign(found, record, set_name)
+        if not reason and found["metadata"]["uid"] in wanted:
+            reason = "the set has it in another API group now"
+        if reason == _KUBECTLS and prune == "off":
+            left[key] = 'what the set added to it goes only with prune="objects"; the rest is kubectl\'s'
+            continue
+        if reason:
             forgotten[key] = reason
             continue
-        if found["metadata"]["uid"] in wanted:
-            forgotten[key] = "the set has it in another API group now"
-            continue
-        data = _DATA.get((key.group, key.kind), "")
-        if record.owned == ONCE:
-            data = "the credential in it"
-        elif found["metadata"]["uid"] in owners:
-            data = "the volumes it owns"
+        data = _data(key, record, owns=found["metadata"]["uid"] in owners)
         if data and prune != "everything":
             left[key] = f'it goes only with prune="everything", and with it {data}'
         elif prune == "off":
@@ -183,6 +184,13 @@ def judge(
     return Removed(tuple(in_order(pruned)), left, forgotten, tuple(gone))
 
 
+def _data(key: Key, record: Record, *, owns: bool) -> str:
+    """Return what would be lost with an object, which may own a claim; nothing if that is nobody's data."""
+    if record.owned == ONCE:
+        return "the credential in it"
+    return "the volumes it owns" if owns else _DATA.get(key.type, "")
+
+
 def foreign(live: Mapping[str, Any], record: Record, set_name: str) -> str:
     """Return why an object is not, or no longer, the set's to delete; nothing if it is."""
     if record.uid and live["metadata"]["uid"] != record.uid:
@@ -190,7 +198,15 @@ def foreign(live: Mapping[str, Any], record: Record, set_name: str) -> str:
     other = other_set(live, set_name)
     if other:
         return f"it is of the set {other} now"
+    if is_kubectls(live, set_name):
+        return _KUBECTLS
     return "" if is_owner(live, field_manager(set_name)) else "somebody else has taken it over"
+
+
+def is_kubectls(live: Mapping[str, Any], set_name: str) -> bool:
+    """Tell whether kubectl applied an object before, and the set has left that to it."""
+    manager = field_manager(set_name)
+    return awaits_takeover(live, manager) and needs_adoption(live, manager)
 
 
 def in_order(keys: Sequence[Key]) -> list[Key]:

@@ -10,7 +10,7 @@ from tideflow.clients.kubernetes import METADATA
 from tideflow.clients.waiting import wait_gone
 from tideflow.engine import faults
 from tideflow.engine.ownership import field_manager, other_set
-from tideflow.engine.prune import NAMED, RANKS, foreign, listed, rank_of
+from tideflow.engine.prune import NAMED, RANKS, foreign, is_kubectls, listed, rank_of
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -181,8 +181,8 @@ class Pruning:
         return not self._outcome.failed.keys() & waited.keys()
 
     def _forget(self, key: Key, reason: str, live: Mapping[str, Any] | None) -> None:
-        """Forget an object; if it is of another set now, give up the fields that are still this one's."""
-        if live is not None and other_set(live, self._set):
+        """Forget an object; if it is another's now, or was before, give up the fields that are this set's."""
+        if live is not None and (other_set(live, self._set) or is_kubectls(live, self._set)):
             resource = self._resource(key)
             metadata = {"name": key.name, "uid": live["metadata"]["uid"]}  # the UID, so that none is created
             if key.namespace:
@@ -194,7 +194,7 @@ class Pruning:
                 )
             except KubernetesError as error:
                 if error.status not in {_NOT_FOUND, _CONFLICT}:
-                    self._outcome.failed[key] = f"could not be left to the set it is of now: {error}"
+                    self._outcome.failed[key] = f"could not be left to whose it is: {error}"
                     return
         self._outcome.forgotten[key] = reason
 

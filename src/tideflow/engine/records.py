@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from tideflow.clients.kubernetes import METADATA
 from tideflow.engine.faults import insisted
 from tideflow.engine.manifests import Key
 from tideflow.engine.ownership import field_manager
@@ -32,6 +33,7 @@ ONCE = "created once"
 
 _SET_LABEL = "tideflow.dev/set"
 _DATA = "objects"
+_FORBIDDEN = 403
 _LARGEST = 700_000  # bytes of JSON in one ConfigMap; etcd takes 1.5 MB, the API server 1 MiB
 
 
@@ -76,10 +78,22 @@ def _keys(need: Need) -> tuple[Key, ...]:
 
 
 def make_namespace(cluster: Kubernetes) -> None:
-    """Have the namespace that records and Leases are in."""
+    """Have the namespace that records and Leases are in; who may not write one needs it there."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     path = f"/api/v1/namespaces/{NAMESPACE}"
-    insisted(functools.partial(cluster.apply, path, body, field_manager="tideflow"))
+    try:
+        insisted(functools.partial(cluster.apply, path, body, field_manager="tideflow"))
+    except KubernetesError as error:
+        if error.status != _FORBIDDEN or not _is_there(cluster, path):
+            raise
+
+
+def _is_there(cluster: Kubernetes, path: str) -> bool:
+    try:
+        cluster.get(path, accept=METADATA)
+    except KubernetesError:
+        return False
+    return True
 
 
 class Records:

@@ -128,11 +128,16 @@ def check(manifest: Manifest) -> None:
             )
 
 
+def named(value: Any) -> str:
+    """Return what a value of JSON is, such as ``a text``."""
+    return _NAMES[type(value)]
+
+
 def _misfits(value: Any, shape: _Shape, place: str) -> Iterator[tuple[str, str]]:
     """Yield where a value has not the shape it should have, and what is amiss there."""
     wanted = shape if isinstance(shape, type) else type(shape)
     if not _is_a(value, wanted):
-        yield place, f"has {_NAMES[type(value)]} where {place} should be {_NAMES[wanted]}"
+        yield place, f"has {named(value)} where {place} should be {_NAMES[wanted]}"
     elif isinstance(shape, list):
         for number, item in enumerate(value):
             if item is not None or None not in shape:

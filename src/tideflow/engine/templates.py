@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.exceptions import TemplateNotFound, TemplateSyntaxError
 
+from tideflow.engine import shapes
 from tideflow.engine.parsing import parse
 from tideflow.errors import ManifestError
 
@@ -48,7 +49,7 @@ def render(template: Path, values: Mapping[str, object]) -> list[Rendered]:
         if found is None:
             continue
         if not isinstance(found, dict):
-            raise ManifestError(f"{template} holds a {type(found).__name__}, not a Kubernetes object")
+            raise ManifestError(f"{template} holds {shapes.named(found)}, not a Kubernetes object")
         rendered.append(Rendered(found))
         rendered[-1].origin = f"{template}, object {len(rendered)}"
     return rendered

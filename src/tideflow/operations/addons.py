@@ -140,8 +140,10 @@ def _install(
         try:
             standings = {slug: looking.at(slug) for slug in slugs}
         except KubernetesError as error:
-            if not is_passing(error) or time.monotonic() - start > timeout:
+            elapsed = time.monotonic() - start
+            if not is_passing(error) or elapsed > timeout:
                 raise
+            live(f"waiting {elapsed:.0f} s for 1-clicks: {error.message}")
         else:
             _refuse_vain(cluster, standings, ours)
             done = [slug for slug, standing in standings.items() if standing.todo == "nothing"]

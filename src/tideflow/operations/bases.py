@@ -16,6 +16,7 @@ from pyinfra import host
 from tideflow.connectors.platform import CLUSTER
 from tideflow.engine.applying import Application, StatedGate
 from tideflow.engine.manifests import load
+from tideflow.engine.templates import render
 from tideflow.errors import VendoringError
 from tideflow.operations import edges
 from tideflow.operations.credentials import Credentials
@@ -34,6 +35,7 @@ SET = "kubeflow-base"
 PINS = Path("vendored/kubeflow.toml")
 VENDORED = Path("vendored/kubeflow")
 SAMPLE = Path("vendored/sample")
+POLICIES = Path("templates/policies.yaml.j2")
 
 _READ: WeakKeyDictionary[PlatformConnector, dict[Path, Base]] = WeakKeyDictionary()
 _SYSTEM = ("default", "kube-node-lease", "kube-public", "kube-system")  # what every cluster has
@@ -69,6 +71,11 @@ def release() -> Release | None:
 
     found = vendored(VENDORED)
     return _stated(found.release) if found is not None else None
+
+
+def coming() -> Release:
+    """Return the release that is vendored, or else the one that ``make vendor`` would fetch."""
+    return release() or _of_all().release()
 
 
 def foreseen() -> Base:
@@ -165,14 +172,25 @@ def _patched(folder: Path, stated: Pins | Release) -> Base:
 
 
 def _at_the_edge(found: Base, stated: Pins | Release) -> Base:
-    """Return the base as it has to be for what has the load balancer: the 1-click nginx needs nothing."""
+    """Return the base as it has to be for what has the load balancer, and let that through."""
     from tideflow.vendoring.patching import patched  # noqa: PLC0415 - the same
 
-    patches = [patch for patch in stated.patches if patch.edge == edges.edge()]
-    if not patches:
-        return found
-    bodies = patched([manifest.body for manifest in found.manifests], patches, {})
-    return dataclasses.replace(found, manifests=edges.annotated(_with_bodies(found.manifests, bodies)))
+    # First, as webhooks are behind them.
+    manifests = [*_policies(found.manifests), *found.manifests]
+    if patches := [patch for patch in stated.patches if patch.edge == edges.edge()]:
+        bodies = patched([manifest.body for manifest in manifests], patches, {})
+        manifests = edges.annotated(_with_bodies(manifests, bodies))
+    return dataclasses.replace(found, manifests=manifests)
+
+
+def _policies(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """Return the NetworkPolicies that the base lacks; none for a namespace where it has none itself."""
+    closed = {manifest.key.namespace for manifest in manifests if manifest.key.kind == "NetworkPolicy"}
+    llmisvc = any(
+        (manifest.key.kind, manifest.key.name) == ("Deployment", "llmisvc-controller-manager")
+        for manifest in manifests
+    )
+    return load(render(POLICIES, {"closed": closed, "edge": edges.edge(), "llmisvc": llmisvc}))
 
 
 def _with_bodies(manifests: Sequence[Manifest], bodies: Sequence[dict[str, Any]]) -> list[Manifest]:

@@ -42,17 +42,25 @@ _FORBIDDEN = 403
 def check(asked: Asked) -> None:
     """End the run for what would keep the record from being made, before anything is made that costs."""
     target = platform()
-    api = target.digitalocean
-    if api is None or asked.zone is None or asked.needs_none:
-        return
-    planned = _planned(target, api, asked, goal_of(target, asked))
-    if planned.steps:
+    if asked.zone is not None and records_to_make(asked):
         try:
             wrong = not_delegated(nameservers(target), asked.zone)
         except DNSError as error:
             wrong = f"not checked: whether {asked.zone} is delegated to DigitalOcean ({error})"
         if wrong:
             host.log_styled(wrong, fg="yellow")
+
+
+def records_to_make(asked: Asked) -> bool:
+    """Tell whether records are to be made in the zone of the settings, if there is one.
+
+    Raises ``SettingError`` if it is not there, or others are in the way.
+    """
+    target = platform()
+    api = target.digitalocean
+    if api is None or asked.zone is None or asked.needs_none:
+        return False
+    return bool(_planned(target, api, asked, goal_of(target, asked)).steps)
 
 
 @operation

@@ -39,6 +39,20 @@ def held(view: View, *, but: Collection[str] = ()) -> list[str]:
     ]
 
 
+def released(view: View, *, but: Collection[str]) -> View:
+    """Return a view in which pods are let on those nodes again, as they will be before others go."""
+    free = held(view, but=but)
+    return View(
+        [
+            {**node, "spec": {**node["spec"], "unschedulable": False}}
+            if node["metadata"]["name"] in free
+            else node
+            for node in view.nodes
+        ],
+        view.pods,
+    )
+
+
 def release(cluster: Kubernetes, names: Collection[str]) -> None:
     """Let pods on nodes again."""
     for name in names:

@@ -98,7 +98,7 @@ def live(
 
     What other ``pods`` ask for is taken as they say it. None if there is no node that takes pods.
     """
-    open_to_all = [node for node in found if not _is_closed(node)]
+    open_to_all = [node for node in found if not capacity.is_closed(node)]
     if not any(node["status"].get("allocatable") for node in open_to_all):
         return None
     labels = open_to_all[0]["metadata"].get("labels") or {}
@@ -171,9 +171,3 @@ def _is_apart(pod: Mapping[str, Any]) -> bool:
     owners = pod["metadata"].get("ownerReferences") or ()
     over = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
     return over or any(owner["kind"] == "DaemonSet" for owner in owners)
-
-
-def _is_closed(node: Mapping[str, Any]) -> bool:
-    """Tell whether a node takes none of the pods that tolerate nothing."""
-    taints = (node.get("spec") or {}).get("taints") or ()
-    return any(taint.get("effect") in {"NoSchedule", "NoExecute"} for taint in taints)

@@ -29,6 +29,7 @@ from tideflow.operations.running import (
     present_cluster,
     refusing,
 )
+from tideflow.operations.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
@@ -59,15 +60,26 @@ def _loaded(source: Source) -> list[Manifest]:
 
 
 def _described(
-    *, set_name: str, source: Source, **others: Any
+    *, set_name: str, source: Source, conflicts: Conflicts, **others: Any
 ) -> tuple[str, Callable[[], Sequence[Manifest]]]:
     """Return what ``of_set`` wants; raises ``TideflowError`` before anything of the run is written."""
-    arguments.check(set_name=set_name, source=source, **others)
+    arguments.check(set_name=set_name, source=source, conflicts=conflicts, **others)
     objects = functools.partial(_loaded, source)
+    earlier = {other: found for other, found in platform().sets.items() if other != set_name}
     # What an earlier operation is to write into a file may not be there yet.
     if platform().sets and not (isinstance(source, Path) and not source.exists()):
-        objects()
+        found = objects()
+        if conflicts == "own":
+            Others({other: _there(read) for other, read in earlier.items()}).refuse_differing(set_name, found)
     return set_name, objects
+
+
+def _there(objects: Callable[[], Sequence[Manifest]]) -> Sequence[Manifest]:
+    """Return the objects of a set, none where they cannot be read yet: its own turn tells why not."""
+    try:
+        return objects()
+    except ManifestError:
+        return ()
 
 
 @of_set(_described)
@@ -121,6 +133,7 @@ def application(
 
     ``before`` is called with the plan just before it is carried out.
     """
+    target = platform()
     cluster = present_cluster()
     interrupt = Interrupt()
     applying = Application(
@@ -138,7 +151,9 @@ def application(
     if not executing():
         _foretell(plan, set_name)
     if plan.writes:
-        _announce(applying, plan)
+        refused = _announce(applying, plan)
+        if refused and target.dry:
+            target.fail(f"{counted(refused, 'object')} of {set_name} would fail, so this dry run does too")
 
         def run(live: Callable[[str], None]) -> None:
             with interrupt:
@@ -194,11 +209,14 @@ def _elsewhere(set_name: str) -> dict[str, Collection[Key]]:
     }
 
 
-def _announce(applying: Application, plan: Plan) -> None:
-    """Say what a plan would write; with ``--diff`` by field, and again just before it is written."""
+def _announce(applying: Application, plan: Plan) -> int:
+    """Say what a plan would write; with ``--diff`` by field, and again just before it is written.
+
+    Return how many objects the server would refuse.
+    """
     full = bool(host.state.config.DIFF)
     if executing() and not full:
-        return
+        return 0
     live = LiveLine(host)
     try:
         differences = applying.differences(plan, created=not executing(), progress=live)
@@ -207,6 +225,7 @@ def _announce(applying: Application, plan: Plan) -> None:
     word = "will" if executing() else "would"
     for line in announcement.lines(plan, differences, full=full, word=word):
         host.log_styled(line.text, fg=_COLOURS.get(line.sign))
+    return sum(bool(difference.refused) for difference in differences.values())
 
 
 @refusing

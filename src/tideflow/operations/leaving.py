@@ -164,9 +164,8 @@ def shortage(view: View, going: Collection[str], new: Sequence[Mapping[str, Any]
 def _free(view: View, going: Collection[str]) -> Iterator[tuple[str, tuple[Room, Mapping[str, str]]]]:
     """Yield the nodes that stay and take pods, with what is left on them, and their labels."""
     for node in view.nodes:
-        name, spec = node["metadata"]["name"], node.get("spec") or {}
-        closed = any(taint.get("effect") in {"NoSchedule", "NoExecute"} for taint in spec.get("taints") or ())
-        if name in going or closed or spec.get("unschedulable"):
+        name = node["metadata"]["name"]
+        if name in going or capacity.is_closed(node):
             continue
         left = _allocatable(node)
         for pod in view.pods:

@@ -14,10 +14,13 @@ from tideflow.connectors.settings import TAG
 from tideflow.errors import DigitalOceanError, SettingError, TideflowError
 from tideflow.facts.digitalocean import Upgrades
 from tideflow.operations import (
+    addons,
     bases,
     changing,
     clusters,
     differences,
+    dns,
+    edges,
     fitting,
     pools,
     prices,
@@ -27,10 +30,11 @@ from tideflow.operations import (
 )
 from tideflow.operations.commands import to_run
 from tideflow.operations.demand import Demand, demand
+from tideflow.operations.hostnames import Asked
 from tideflow.operations.journal import Journal
 from tideflow.operations.leaving import View
 from tideflow.operations.offers import Offers
-from tideflow.operations.running import platform, refusing, settings
+from tideflow.operations.running import platform, refusals, refusing, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,7 +52,10 @@ _WITHHELD = {403, 404}  # the token lacks the scope; some calls then say that th
 
 @dataclass(frozen=True)
 class _Vendored:
-    """What is vendored, and asks for; None if nobody knows yet. In a rehearsal the sample will do."""
+    """Which release is vendored, or would be, and what is vendored asks for; None if nobody knows yet.
+
+    In a rehearsal the sample will do.
+    """
 
     release: Release | None
     asked: Demand | None
@@ -58,8 +65,8 @@ class _Vendored:
     def read(cls, target: PlatformConnector) -> Self:
         release = None
         try:
-            release = bases.release()
-            known = target.rehearsal or release is not None
+            known = target.rehearsal or bases.release() is not None
+            release = bases.coming()
             return cls(release, demand(bases.foreseen().manifests) if known else None)
         except TideflowError as error:
             return cls(release, None, (error,))
@@ -119,7 +126,7 @@ def _before_it_is_made(
     target: PlatformConnector, api: DigitalOcean, wanted: Wanted, *, unsupported: bool
 ) -> Iterator[TideflowError]:
     vendored = _Vendored.read(target)
-    offers = _offers(target, api)
+    offers = _offers(api)
     yield from vendored.problems
     yield from offers.problems(wanted, vendored.release, unsupported=unsupported)
     newest = versions.newest(offers.versions, wanted.version)
@@ -127,7 +134,15 @@ def _before_it_is_made(
         host.log(f"Kubernetes {wanted.version} is {newest} now")
     nodes = (wanted.count, wanted.most_nodes)
     yield from _room(vendored, offers, wanted.region, wanted.size, nodes)
+    yield from _in_later_steps(target)
     _say(_bill(vendored, wanted.size, nodes, ha=bool(wanted.ha)))
+
+
+def _in_later_steps(target: PlatformConnector) -> Iterator[TideflowError]:
+    """Yield what those of ``deploys/all.py`` would refuse: 1-clicks, and the record of the hostname."""
+    unknown = refusals(edges.edge)
+    yield from unknown or refusals(addons.check, edges.addons())
+    yield from refusals(dns.records_to_make, Asked.of(settings(), rehearsal=target.rehearsal))
 
 
 def _before_it_grows(
@@ -146,7 +161,7 @@ def _before_it_grows(
     yield from vendored.problems
     size = wanted.size if new else pool.size
     if then > now or new:
-        offers = _offers(target, api)
+        offers = _offers(api)
         yield from offers.has_nodes(size, found.region)
         yield from offers.room(then[1] - (0 if new else pool.count))
         if found.node_pools == (pool,):
@@ -163,7 +178,7 @@ def _before_nodes_go(
     if changing.loses_nodes(found, wanted):
         size = None
         if pools.is_to_be_made(found, wanted):
-            size = _offers(target, api).size(wanted.size)
+            size = _offers(api).size(wanted.size)
         yield from scaling.problems(found, wanted, View.read(target.kubernetes()), size)
 
 
@@ -174,11 +189,11 @@ def _before_an_upgrade(found: Cluster, wanted: Wanted, *, unsupported: bool) -> 
     offered: list[str] | None = host.get_fact(Upgrades) if known else None
     if known and offered is None:
         _not_checked("which versions the cluster can be upgraded to (the token may not know)")
-    release = bases.release() if asked else None
+    release = bases.coming() if asked else None
     yield from upgrading.problems(found, wanted.version, offered, release, unsupported=unsupported)
 
 
-def _offers(target: PlatformConnector, api: DigitalOcean) -> Offers:
+def _offers(api: DigitalOcean) -> Offers:
     """Ask what the account may have; what its token may not know is said, and not checked."""
 
     def ask(what: str, answer: Callable[[], Answer]) -> Answer | None:
@@ -187,8 +202,7 @@ def _offers(target: PlatformConnector, api: DigitalOcean) -> Offers:
         except DigitalOceanError as error:
             if error.status not in _WITHHELD:
                 raise
-            if not target.rehearsal:  # its twin does not have all of the API
-                _not_checked(f"{what} ({error.message})")
+            _not_checked(f"{what} ({error.message})")
             return None
 
     sizes = ask("which sizes the region has", api.sizes) or ()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.settings import Settings
-    from tideflow.engine.manifests import Manifest
+    from tideflow.engine.manifests import Key, Manifest
 
 BASE = "the Kubeflow base"
 """What ``deploys/kubeflow_base.py`` makes, as a promise to later steps."""
@@ -93,12 +93,16 @@ def _join(
     """Have the set known; raises ``SettingError`` for arguments that do not fit, and for a second set."""
     set_name, objects = described(**_bound(operation, kwargs))
     sets = platform().sets
-    if set_name in sets and {found.key for found in sets[set_name]()} != {found.key for found in objects()}:
+    if set_name in sets and _said(sets[set_name]()) != _said(objects()):
         raise SettingError(
             f"two operations of this run apply different objects as the set {set_name}",
-            hint="give each a set_name of its own: what one has, the other would take for removed",
+            hint="give each a set_name of its own: each would delete, or change back, what the other has",
         )
     sets[set_name] = objects
+
+
+def _said(objects: Sequence[Manifest]) -> dict[Key, Mapping[str, Any]]:
+    return {manifest.key: manifest.body for manifest in objects}
 
 
 def _bound(operation: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,6 +225,15 @@ def refusing(function: Callable[P, R]) -> Callable[P, R]:
             raise refuse(host, _defect(error)) from None
 
     return guarded
+
+
+def refusals(function: Callable[..., Any], *args: Any) -> list[TideflowError]:
+    """Return the error, if there is one, with which a ``refusing`` function would end the run."""
+    try:
+        inspect.unwrap(function)(*args)
+    except TideflowError as error:
+        return [error]
+    return []
 
 
 @refusing

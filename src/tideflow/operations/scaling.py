@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tideflow.engine import capacity
 from tideflow.errors import ApplyError, SettingError
 from tideflow.operations import draining, leaving, pools
 from tideflow.operations.draining import Emptying
@@ -48,7 +49,7 @@ def problems(found: Cluster, wanted: Wanted, view: View, size: Size | None = Non
         if size is None:
             return
         new = [_new_node(size, view)] * max(pools.nodes_then(pool, wanted))
-    if why := leaving.shortage(view, nodes_going, new):
+    if why := leaving.shortage(draining.released(view, but=nodes_going), nodes_going, new):
         yield _no_room(nodes_going, why)
 
 
@@ -179,8 +180,9 @@ class Scaling:
     def _retire(self, found: Cluster, pool: NodePool) -> None:
         """Have one node less of a pool that another has taken the place of; with the last one it goes."""
         new = pools.pool_of(found, self.wanted)
-        if new is not None and not pools.is_settled(new):
+        if new is not None:
             self._settle(new.name)
+            self._wait(f"the nodes of the pool {new.name}", self._not_ready(new.name))
         if len(pools.staying(pool)) > 1:
             self._shrink(found, pool)
             return
@@ -193,6 +195,20 @@ class Scaling:
             lambda now: "it is there" if any(each.id == pool.id for each in now.node_pools) else "",
         )
         self.log(f"deleted the pool {pool.name}")
+
+    def _not_ready(self, name: str) -> Callable[[Cluster], str]:
+        """Return what says of which nodes of a pool Kubernetes does not know that pods can run there."""
+
+        def missing(found: Cluster) -> str:
+            cluster = self.kubernetes()
+            if cluster is None:
+                return ""
+            live = cluster.get("/api/v1/nodes")["items"]
+            ready = {node["metadata"]["name"] for node in live if capacity.is_ready(node)}
+            wanted = {node.name for pool in found.node_pools if pool.name == name for node in pool.nodes}
+            return f"{some(sorted(wanted - ready), 3)} not ready yet" if wanted - ready else ""
+
+        return missing
 
     def _wait_gone(self, node: Node) -> None:
         """Wait until a node is gone, with what could not be kept off it."""
@@ -219,7 +235,7 @@ class Scaling:
         view = View.read(cluster)
         names = [node.name for node in going(found, self.wanted, view)]
         draining.release(cluster, draining.held(view, but=names))
-        if why := leaving.shortage(View.read(cluster), names):
+        if why := leaving.shortage(draining.released(view, but=names), names):
             raise _no_room(names, why)
         node = next(node for node in leaving.order(pool, view) if node.name in names)
         for words in view.at_stake({node.name}):

@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -95,18 +95,7 @@ class Background:
         """Return the process that carries our marker, if there is one; without a log none was started."""
         if not self.log.exists():
             return None
-        marker = os.fsencode(f"{MARKER}={self._marker}")
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if process.stat().st_uid != os.geteuid():
-                    continue
-                environment = (process / "environ").read_bytes().split(b"\0")  # empty once it has ended
-                # Its own children inherit the marker, but lead no session.
-                if marker in environment and os.getsid(pid := int(process.name)) == pid:
-                    return pid
-            except OSError:  # it is gone
-                continue
-        return None
+        return next((pid for pid, marker in _marked() if marker == self._marker), None)
 
     @property
     def running(self) -> bool:
@@ -119,15 +108,7 @@ class Background:
         Does nothing when it is not running.
         """
         if (pid := self.pid) is not None:
-            with suppress(ProcessLookupError):  # it ended by itself
-                # Unlike the pid, the descriptor cannot come to mean another process while we wait.
-                descriptor = os.pidfd_open(pid)
-                try:
-                    if self.pid == pid:
-                        _end(descriptor, timeout)
-                finally:
-                    os.close(descriptor)
-            _reap(pid)
+            _stop(pid, timeout, lambda: self.pid == pid)
         self._record.unlink(missing_ok=True)
 
     def tail(self, lines: int) -> str:
@@ -139,6 +120,44 @@ class Background:
         except OSError:
             return ""
         return "\n".join(text.splitlines()[-lines:])
+
+
+def stop_below(folder: Path, timeout: float = 10.0) -> None:
+    """Stop all background processes but this one whose files are, or were, below a folder."""
+    below = f"{os.path.realpath(folder)}{os.sep}"
+    for pid, marker in list(_marked()):
+        if marker.startswith(below) and pid != os.getpid():
+            _stop(pid, timeout, lambda: (pid, marker) in _marked())  # noqa: B023 - it is called at once
+
+
+def _marked() -> Iterator[tuple[int, str]]:
+    """Yield the ids of background processes of ours, each with the path that it is marked with."""
+    prefix = os.fsencode(f"{MARKER}=")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid != os.geteuid():
+                continue
+            environment = (process / "environ").read_bytes().split(b"\0")  # empty once it has ended
+            # Its own children inherit the marker, but lead no session.
+            if os.getsid(pid := int(process.name)) != pid:
+                continue
+        except OSError:  # it is gone
+            continue
+        for entry in environment:
+            if entry.startswith(prefix):
+                yield pid, os.fsdecode(entry.removeprefix(prefix))
+
+
+def _stop(pid: int, timeout: float, still: Callable[[], bool]) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself
+        # Unlike the pid, the descriptor cannot come to mean another process while we wait.
+        descriptor = os.pidfd_open(pid)
+        try:
+            if still():
+                _end(descriptor, timeout)
+        finally:
+            os.close(descriptor)
+    _reap(pid)
 
 
 def _end(descriptor: int, timeout: float) -> None:

@@ -114,9 +114,11 @@ def listed(*clusters: dict[str, Any]) -> dict[str, Any]:
     return {"kubernetes_clusters": list(clusters), "links": {}}
 
 
-def create(api: DigitalOcean) -> str:
-    """Have a cluster made, and return its id."""
-    return api.create_cluster(name="ml", region="nyc3", version="1.34.1-do.2", size="s-4vcpu-8gb", count=3).id
+def create(api: DigitalOcean, **fields: object) -> str:
+    """Have a cluster made, with more fields of the API's, and return its id."""
+    return api.create_cluster(
+        name="ml", region="nyc3", version="1.34.1-do.2", size="s-4vcpu-8gb", count=3, fields=fields
+    ).id
 
 
 @pytest.mark.parametrize("failure", [CUT, 429, 500, 502, 503, 504])
@@ -448,11 +450,19 @@ def test_scopes_are_those_of_the_description() -> None:
 
 
 def test_a_token_that_may_not_create(server: Server, api: DigitalOcean) -> None:
-    """Looking is allowed by another scope."""
+    """Looking is allowed by another scope; tags and a VPC take scopes of their own."""
     server.then(200, listed())
     server.then(403, FORBIDDEN)
     with pytest.raises(DigitalOceanError, match=f"POST {CLUSTERS} needs the scope kubernetes:create"):
         create(api)
+    server.then(200, listed())
+    server.then(403, FORBIDDEN)
+    needed = "needs the scopes kubernetes:create and vpc:read and tag:read and tag:create"
+    with pytest.raises(DigitalOceanError, match=f"POST {CLUSTERS} {needed}"):
+        create(api, vpc_uuid="v", tags=["tideflow"])
+    server.then(403, FORBIDDEN)
+    with pytest.raises(DigitalOceanError, match="kubernetes:update and tag:read and tag:create"):
+        api.update_cluster("c", name="ml", fields={"tags": []})
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"null", b"{}", b'{"account": {"email": 1}}', b""])

@@ -234,6 +234,23 @@ def test_a_refused_secret_is_not_quoted(
     assert "canary" not in str(caught.value)
 
 
+def test_only_who_lacks_a_right_is_told_so(server: Server, cluster: Kubernetes) -> None:
+    """Quotas, PodSecurity and namespaces that go answer 403 too; a denied right quotes no Secret."""
+    path = "/api/v1/namespaces/x/secrets/s"
+    lacking = 'secrets "s" is forbidden: User "ada" cannot patch resource "secrets" in API group ""'
+    for message, told in (
+        (lacking, True),
+        ('pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0', False),
+        ('pods "p" is forbidden: error looking up service account x/y: not found', False),
+    ):
+        refusal = {"kind": "Status", "reason": "Forbidden", "message": message}
+        server.answer(f"{path}?fieldManager=m&force=true", refusal, status=403)
+        with pytest.raises(KubernetesError) as caught:
+            cluster.apply(path, {}, field_manager="m")
+        assert ("lacks that right" in caught.value.hint) is told
+        assert (lacking in caught.value.message) is told
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [

@@ -30,9 +30,14 @@ def test_nothing_set_means_nothing() -> None:
 
 
 def test_each_setting_has_its_annotation() -> None:
-    """The proxy protocol has two: without the hostname the cluster could not reach itself."""
+    """The proxy protocol has two: without the hostname the cluster could not reach itself.
+
+    Only a regional load balancer has what is set; but for the sources, which any has.
+    """
+    assert list(read(sources=["192.0.2.0/24"]).annotations()) == [f"{ANNOTATION}allow-rules"]
     found = read(size=2, sources=["192.0.2.0/24", "198.51.100.7"], proxy_protocol=True, idle_seconds=600)
     assert {name.removeprefix(ANNOTATION): value for name, value in found.annotations().items()} == {
+        "type": "REGIONAL",
         "size-unit": "2",
         "allow-rules": "cidr:192.0.2.0/24,cidr:198.51.100.7/32",
         "hostname": "k.example.org",

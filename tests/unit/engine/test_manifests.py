@@ -26,10 +26,19 @@ GOOD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: a}\ndata
         ("a: [", r"broken\.yaml, line 2: this is not YAML"),
         (f"{GOOD}---\na: [", r"broken\.yaml, line 7: this is not YAML"),
         ("a: b: c", r"broken\.yaml, line 1: this is not YAML"),
-        ("just text", r"broken\.yaml holds a str, not a Kubernetes object"),
+        ("just text", r"broken\.yaml holds a text, not a Kubernetes object"),
+        ("caf\udce9", r"broken\.yaml cannot be read: [^\n]+$"),
         ("apiVersion: v1\nmetadata: {name: b}", r"broken\.yaml holds an object without kind"),
         ("kind: ConfigMap\nmetadata: {name: b}", r"broken\.yaml holds an object without apiVersion"),
         ("apiVersion: v1\nkind: ConfigMap", r"broken\.yaml holds a ConfigMap without metadata\.name"),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 5}",
+            r"broken\.yaml holds a ConfigMap whose metadata\.name is a number; put it in quotes",
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}",
+            r"without metadata\.name; with generateName, each run would make another object",
+        ),
         (f"{GOOD}---\n{GOOD}", r"ConfigMap a/b is there twice: in .*broken\.yaml and in .*\(document 2\)"),
         ("", "x"),
     ],
@@ -38,7 +47,7 @@ def test_what_is_no_object_is_an_error_that_names_file_and_object(
     tmp_path: Path, text: str, expected: str
 ) -> None:
     """One line says where and what; an empty file is none of it."""
-    (tmp_path / "broken.yaml").write_text(text)
+    (tmp_path / "broken.yaml").write_text(text, errors="surrogateescape")
     if not text:
         assert load(tmp_path) == []
         return
@@ -92,3 +101,16 @@ def test_a_secrets_texts_become_data() -> None:
     assert "stringData" not in loaded.body
     with pytest.raises(ManifestError, match="stringData is not all text"):
         load([{**secret, "stringData": {"k": 1}}])
+
+
+def test_a_secrets_data_that_is_not_base64_is_named() -> None:
+    """The server's words on it quote the value, so that nobody would learn which it is."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    good = {"a": "", "b": "dmFs\ndWU=", "c": None}
+    assert load([{**secret, "data": good}])[0].body["data"] == good
+    for value in ("canary", "dmFsdWU", "dmFsdWU=x", "\ud83d"):
+        with pytest.raises(
+            ManifestError, match=r"^object 1 holds a Secret whose data\.k is not base64; "
+        ) as it:
+            load([{**secret, "data": {**good, "k": value}}])
+        assert "canary" not in str(it.value)

@@ -51,7 +51,7 @@ def test_documents_are_objects_and_empty_ones_are_none(tmp_path: Path) -> None:
         ("{% include 'other.j2' %}", "cannot be rendered: there is no template other.j2"),
         ("kind: A\nx: [\n", r", as rendered, line 3: this is not YAML: "),
         ("- kind: A\n", "holds a list, not a Kubernetes object"),
-        ("kind\n", "holds a str, not a Kubernetes object"),
+        ("kind\n", "holds a text, not a Kubernetes object"),
     ],
 )
 def test_what_cannot_be_rendered_is_said_in_one_line(tmp_path: Path, text: str, expected: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tideflow.clients.provided import Node, NodePool
+from tideflow.operations.draining import SINCE, released
 from tideflow.operations.leaving import EVICTABLE, View, order, shortage
 
 EMPTY_DIR = {"name": "cache", "emptyDir": {}}
@@ -127,3 +128,21 @@ def test_nodes_that_take_no_pods_have_no_room() -> None:
     assert shortage(View([node("n0"), node("n1", unschedulable=True)], pods), {"n0"})
     closed = node("n1", taints=[{"key": "gpu", "effect": "NoSchedule"}])
     assert "(0)" in shortage(View([node("n0"), closed], pods), {"n0"})
+    starting = node("n1", taints=[{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}])
+    assert shortage(View([node("n0"), starting], pods), {"n0"}) == ""
+
+
+def test_nodes_that_an_earlier_run_began_to_empty_have_room_again() -> None:
+    """Unless they are to go now as well; those that somebody else has closed stay so."""
+    closed: dict[str, Any] = {
+        "unschedulable": True,
+        "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}],
+    }
+    ours, theirs = node("n1", **closed), node("n2", **closed)
+    ours["metadata"]["annotations"] = {SINCE: "2026-01-01T00:00:00Z"}
+    pods = [pod("a", "n0", "4Gi")]
+    view = View([node("n0"), ours, theirs], pods)
+    assert shortage(view, {"n0"})
+    assert shortage(released(view, but=["n0"]), {"n0"}) == ""
+    assert shortage(released(view, but=["n0", "n1"]), {"n0", "n1"})
+    assert shortage(released(View([node("n0"), theirs], pods), but=["n0"]), {"n0"})

@@ -76,7 +76,8 @@ class Empty:
         body = self.patched.get(name, {"metadata": {}, "spec": {}})
         room = {"cpu": "4", "memory": "6Gi", "pods": "110"}
         metadata = {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z", **body["metadata"]}
-        return {"metadata": metadata, "spec": body["spec"], "status": {"allocatable": room}}
+        status = {"allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]}
+        return {"metadata": metadata, "spec": body["spec"], "status": status}
 
     @property
     def closed(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tideflow.errors import RehearsalError
-from tideflow.rehearsal.processes import Background
+from tideflow.rehearsal.processes import Background, stop_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,6 +133,25 @@ def test_a_process_is_found_without_its_record(
     process.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_what_was_started_below_a_folder_is_found_when_the_folder_is_gone(
+    process: Background, tmp_path: Path
+) -> None:
+    """And what was started beside it goes on."""
+    (tmp_path / "cluster-2").mkdir()
+    other = Background(tmp_path / "cluster-2", "sleeper")
+    for each in (process, other):
+        each.start(WORK)
+        eventually(lambda: each.tail(1) == "at work")  # noqa: B023 - it is called at once
+    pid = process.pid
+    assert pid is not None
+    shutil.rmtree(tmp_path / "cluster")
+    stop_below(tmp_path / "cluster")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert other.running
+    other.stop()
 
 
 def test_children_of_a_process_are_not_taken_for_it(process: Background, tmp_path: Path) -> None:

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    """A droplet's size: its CPUs, and MiB of memory."""
+    """A droplet's size: its CPUs, MiB of memory, and the regions that have it."""
 
     slug: str
     name: str
     cpus: int
     memory_mib: int
+
+    @property
+    def regions(self) -> list[str]:
+        """The slugs of the regions that have it: not all have dedicated CPUs."""
+        return [slug for slug in REGIONS if slug not in _SHARED_ONLY or self.slug.startswith("s-")]
 
 
 REGIONS = {
@@ -31,6 +36,8 @@ REGIONS = {
     "syd1": "Sydney 1",
     "tor1": "Toronto 1",
 }
+
+_SHARED_ONLY = {"blr1"}
 
 SIZES = {
     size.slug: size

@@ -54,7 +54,19 @@ def region(slug: str) -> dict[str, Any]:
         "slug": slug,
         "features": ["storage"],
         "available": True,
-        "sizes": list(catalogue.SIZES),
+        "sizes": [size.slug for size in catalogue.SIZES.values() if slug in size.regions],
+    }
+
+
+def size(found: catalogue.Size) -> dict[str, Any]:
+    """Return a size, without its price."""
+    return {
+        "slug": found.slug,
+        "description": "Basic" if found.slug.startswith("s-") else "General Purpose",
+        "vcpus": found.cpus,
+        "memory": found.memory_mib,
+        "regions": list(found.regions),
+        "available": True,
     }
 
 

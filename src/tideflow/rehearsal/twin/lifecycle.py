@@ -7,6 +7,8 @@ half-made by a restart goes on.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tideflow.clients.kubernetes import Kubernetes
 from tideflow.errors import TideflowError
-from tideflow.rehearsal import addons, clusters, nodes
+from tideflow.rehearsal import addons, clusters, nodes, processes
 from tideflow.rehearsal.standins import balancers
 from tideflow.rehearsal.twin import catalogue, droplets
 from tideflow.rehearsal.twin.faults import Switchboard
@@ -68,8 +70,17 @@ class Lifecycle:
         return clusters.control_plane(self._folder, cluster_id)
 
     def run(self) -> None:
-        """Do what is due, until ``stop``."""
+        """Do what is due, until ``stop``, or until the folder is removed: then all that was started ends.
+
+        Nobody would find it any more, neither the next run nor ``make stop``.
+        """
+        home = _identity(self._folder)
         while not self._stopped.wait(_EVERY):
+            if _identity(self._folder) != home:
+                _LOG.warning("%s was removed", self._folder)
+                processes.stop_below(self._folder)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             for cluster in self._state:
                 done = self._busy.get(cluster.id)
                 if (done is None or done.done()) and self._retry_at.get(cluster.id, 0.0) <= time.time():
@@ -240,3 +251,12 @@ class Lifecycle:
         if known is None or known.host != plane.endpoint:
             known = self._clients[cluster.id] = Kubernetes.from_kubeconfig(plane.admin_kubeconfig)
         return known
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what no other folder has, even one of the same path; None if it is not there."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -31,6 +31,12 @@ def add(app: Flask, state: State, switchboard: Switchboard, account_name: str) -
     def options() -> Response:
         return jsonify(options=describing.options())
 
+    @app.get("/v2/sizes")
+    def sizes() -> Response:
+        asked = reading.read(queries.Page, request.args.to_dict())
+        found = [describing.size(size) for size in catalogue.SIZES.values()]
+        return jsonify(describing.page(found, "sizes", request.base_url, asked))
+
     @app.get("/v2/1-clicks")
     def one_clicks() -> Response:
         wanted = reading.read(queries.Offers, request.args.to_dict()).type
