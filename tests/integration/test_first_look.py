@@ -10,6 +10,7 @@ from tests.integration.deploying import Checkout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 pytestmark = pytest.mark.usefixtures("binaries")
@@ -220,6 +221,30 @@ def test_a_half_written_base_is_refused(checkout: Checkout) -> None:
         assert clusters(checkout) == []
     finally:
         shutil.rmtree(vendored)
+
+
+@pytest.mark.parametrize("name", ["kubeconfig", "access"])
+def test_a_rehearsal_leaves_the_files_of_a_real_platform_alone(tmp_path: Path, name: str) -> None:
+    """A forgotten token makes a rehearsal of the same name, which starts nothing and writes nothing."""
+    checkout = Checkout.make(tmp_path)
+    file = checkout.folder / ".tideflow" / "production" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "clusters: [{cluster: {server: 'https://1b2c.k8s.ondigitalocean.com'}, name: production}]"
+    )
+    for step in ("cluster", "teardown"):
+        before = file.read_text()
+        done = checkout.run(
+            "pyinfra", "-y", "inventory.py", f"deploys/{step}.py", check=False, TIDEFLOW_PLATFORM="production"
+        )
+        assert done.returncode != 0
+        assert (
+            f"{name} leads to a real platform, and a rehearsal of production would overwrite it"
+            in done.stderr
+        )
+        assert "TIDEFLOW_PLATFORM=production-rehearsal" in done.stderr
+        assert file.read_text() == before
+        assert [found.name for found in file.parent.iterdir()] == [name]
 
 
 def test_a_real_platform_refuses_placeholders_before_it_asks_anybody(checkout: Checkout) -> None:

@@ -51,6 +51,20 @@ def test_what_is_offered_is_no_problem(tmp_path: Path) -> None:
     assert f"would create the cluster {NAME}: 3 nodes of s-4vcpu-8gb" in printed
 
 
+def test_a_teardown_that_did_not_end_is_told(tmp_path: Path) -> None:
+    """Whoever makes or changes the cluster should know; a run that changes nothing does not ask for it."""
+    tag = f"tideflow-teardown:{NAME}:c-1"
+    names = [tag, f"{tag}:keep-volumes", f"tideflow-teardown:{NAME}-2:c-2", "tideflow"]
+    tags = {"tags": {"tags": [{"name": name} for name in names], "links": {}}}
+    status, printed = dry(tmp_path / "1", Cloud(None, **ANSWERS, **tags))
+    assert status == 0
+    assert f"a teardown of {NAME} was begun, and did not end: finish it (TIDEFLOW_PLATFORM={NAME} " in printed
+    assert f"or have it forgotten (doctl compute tag delete {tag} {tag}:keep-volumes)" in printed
+    changed = ("--data", "auto_upgrade=true")
+    assert "was begun" in dry(tmp_path / "2", Cloud(described(), **ANSWERS, **tags), *changed)[1]
+    assert "was begun" not in dry(tmp_path / "3", Cloud(described(), **ANSWERS, **tags))[1]
+
+
 def test_a_region_without_the_size_and_droplets_that_are_too_many(tmp_path: Path) -> None:
     """Both at once: each is known to the API only, and a refused create would tell one of them."""
     settings = ("--data", "region=fra1", "--data", "node_count=4")

@@ -171,11 +171,11 @@ def typed(checkout: Checkout, name: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def shown(cloud: Cloud, checkout: Checkout, *arguments: str) -> tuple[int, str]:
+def shown(cloud: Cloud, checkout: Checkout, *arguments: str, own: tuple[str, ...] = OWN) -> tuple[int, str]:
     """Run the step, which changes nothing of a cloud; return its exit status and what it printed."""
     with cloud.serving():
         done = checkout.run(
-            "pyinfra", *arguments, *OWN, "inventory.py", STEP, check=False, **cloud.environment
+            "pyinfra", *arguments, *own, "inventory.py", STEP, check=False, **cloud.environment
         )
     printed = (done.stdout + done.stderr).replace(f"[@doks/{NAME}] ", "")
     assert "Traceback" not in printed
@@ -209,6 +209,89 @@ def test_a_cluster_of_ours_with_another_name_is_named_and_left(tmp_path: Path) -
     assert f"there is nothing of {NAME} at DigitalOcean" in printed
 
 
+def test_a_cluster_that_was_renamed_after_a_teardown_that_did_not_end_is_refused(tmp_path: Path) -> None:
+    """The journal has its id, but nobody was asked about that name; how to have it forgotten is told."""
+    tag = f"tideflow-teardown:{NAME}:c-1"
+    tags = [{"name": tag}, {"name": f"{tag}:keep-volumes"}]
+    cloud = Cloud(described(name="renamed"), **nothing(tags=tags))
+    checkout = Checkout.make(tmp_path / "checkout")
+    status, printed = shown(cloud, checkout, "-y", "--data", f"confirm={NAME}")
+    assert status == 1
+    assert "was to delete the cluster c-1, which is named renamed now: it is not deleted" in printed
+    assert f"run this step again: doctl compute tag delete {tag} {tag}:keep-volumes" in printed
+
+    status, printed = shown(Cloud(described(), **nothing(tags=tags)), checkout, "--dry")
+    assert status == 0
+    assert "an earlier teardown that did not end was to keep volumes: they stay" in printed
+    assert f"doctl compute tag delete {tag}:keep-volumes" in printed
+
+
+def test_settings_that_it_does_not_need_may_be_placeholders(tmp_path: Path) -> None:
+    """Whoever has not the hostname takes a platform down all the same, and its records, by their marks."""
+    records = [
+        {"id": 1, "type": "A", "name": "ml", "data": "203.0.113.7", "ttl": 60},
+        {"id": 2, "type": "A", "name": "www", "data": "203.0.113.7", "ttl": 60},
+        {"id": 3, "type": "TXT", "name": "_tideflow.ml", "data": f"tideflow platform={NAME} A 203.0.113.7"},
+    ]
+    cloud = Cloud(described(), **nothing(domains=[{"name": "example.org"}]))
+    cloud.answers["domains/example.org/records"] = {"domain_records": records, "links": {}}
+    checkout = Checkout.make(tmp_path / "checkout")
+    status, printed = shown(cloud, checkout, "--dry", own=())
+    assert status == 0
+    assert f"would delete the cluster {NAME} (c-1, running, 3 nodes of s-4vcpu-8gb" in printed
+    assert "would delete the DNS record ml.example.org. 60 IN A 203.0.113.7" in printed
+    assert "www" not in printed
+
+
+def kubeconfig_of(checkout: Checkout, name: str = "kubeconfig") -> Path:
+    """Write a file that leads to the cluster ``c-1``, and return it."""
+    file = checkout.folder / ".tideflow" / NAME / name
+    access.write(
+        file,
+        cluster=Cluster.from_response(described()),
+        credentials=Credentials("https://127.0.0.1:1", "", "canary-token", dt.datetime.now(dt.UTC)),
+    )
+    return file
+
+
+def test_files_of_a_cluster_that_nobody_saw_go_stay(tmp_path: Path) -> None:
+    """It may be another account's, and its id is known from nowhere else."""
+    checkout = Checkout.make(tmp_path / "checkout")
+    files = kubeconfig_of(checkout), kubeconfig_of(checkout, "access")
+    status, printed = shown(Cloud(None, **nothing()), checkout, "-y")
+    assert status == 0
+    assert f"there is nothing of {NAME} at DigitalOcean that could be deleted" in printed
+    told = "kubeconfig and {}, which lead to the cluster c-1: this account has nothing of it"
+    assert told.format(files[1]) in printed
+    assert all(map(Path.exists, files))
+
+    tags = [{"name": f"tideflow-teardown:{NAME}:c-1"}]  # the account had it, and a run was killed
+    status, printed = shown(Cloud(None, **nothing(tags=tags)), checkout, "--dry")
+    assert status == 0
+    assert "would remove kubeconfig, which leads to the cluster" in printed
+    assert "would remove access, which leads to the cluster" in printed
+
+
+def test_load_balancers_without_droplets_are_named(tmp_path: Path) -> None:
+    """Deleting a cluster by hand leaves them, billed; those that have, or wait for, droplets are in use."""
+    idle = {"id": "b-1", "name": "a123", "ip": "203.0.113.9", "droplet_ids": [], "size_unit": 2}
+    used = [
+        {"id": "b-2", "name": "used", "droplet_ids": [7]},
+        {"id": "b-3", "name": "tagged", "droplet_ids": [], "tag": "web"},
+        {"id": "b-4", "name": "global", "droplet_ids": [], "target_load_balancer_ids": ["b-2"]},
+        {"id": "b-5", "name": "new", "droplet_ids": []},
+    ]
+    cloud = Cloud(described(name="another", id="c-2"), **nothing(load_balancers=[idle, *used]))
+    cloud.answers["kubernetes/clusters/c-2/destroy_with_associated_resources"] = {
+        "load_balancers": [{"id": "b-5", "name": "new"}]
+    }
+    status, printed = shown(cloud, Checkout.make(tmp_path / "checkout"), "-y")
+    assert status == 0
+    assert "nothing tells whose it was: load balancer a123 (203.0.113.9, no droplets, $24 a month)" in printed
+    assert "to delete it: doctl compute load-balancer delete b-1" in printed
+    assert printed.count("doctl compute load-balancer delete") == 1
+
+
 def test_volumes_of_a_cluster_that_somebody_deleted_are_found(tmp_path: Path) -> None:
     """By the id that our kubeconfig has; without that they are named, and nothing more."""
     left = {"id": "v-1", "name": "pvc-1", "size_gigabytes": 5, "tags": ["k8s:c-1"]}
@@ -218,12 +301,7 @@ def test_volumes_of_a_cluster_that_somebody_deleted_are_found(tmp_path: Path) ->
     assert status == 0
     assert "would delete" not in printed
     assert printed.count("not touched, since its cluster is gone and was perhaps another: volume pvc-1") == 2
-    kubeconfig = checkout.folder / ".tideflow" / NAME / "kubeconfig"
-    access.write(
-        kubeconfig,
-        cluster=Cluster.from_response(described()),
-        credentials=Credentials("https://127.0.0.1:1", "", "canary-token", dt.datetime.now(dt.UTC)),
-    )
+    kubeconfig = kubeconfig_of(checkout)
     cloud = Cloud(None, **cloud.answers)
     status, printed = shown(cloud, checkout, "--dry")
     assert status == 0

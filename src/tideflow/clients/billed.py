@@ -35,7 +35,8 @@ class Droplet:
 class LoadBalancer:
     """A load balancer, of ``units`` nodes; it has no tag that says for which cluster it was made.
 
-    ``droplets`` are the ids of those behind it, for as long as there are any. ``ip`` is empty at first.
+    ``droplets`` are the ids of those behind it, for as long as there are any; an ``idle`` one has none, nor
+    anything else that it could lead to. ``ip`` is empty at first.
     A ``network`` load balancer passes packets on as they are; the others are settings that it has not.
     """
 
@@ -48,6 +49,7 @@ class LoadBalancer:
     idle_seconds: int = 60
     allowed: tuple[str, ...] = ()
     network: bool = False
+    idle: bool = False
 
     @classmethod
     def from_response(cls, found: Mapping[str, Any]) -> Self:
@@ -62,6 +64,7 @@ class LoadBalancer:
             idle_seconds=int(found.get("http_idle_timeout_seconds") or 60),
             allowed=tuple((found.get("firewall") or {}).get("allow") or ()),
             network=found.get("type") == "REGIONAL_NETWORK",
+            idle=not any(map(found.get, ("droplet_ids", "tag", "target_load_balancer_ids"))),
         )
 
 
@@ -146,6 +149,10 @@ class Billed(Requesting):
         """Return all snapshots of volumes, those that are gone included."""
         read, scope = Snapshot.from_response, "block_storage_snapshot:read"
         return self._listed("snapshots?resource_type=volume", "snapshots", read, scope)
+
+    def delete_droplet(self, droplet_id: str) -> None:
+        """Delete a droplet, with what is on its disk."""
+        self._delete(f"droplets/{droplet_id}", "droplet:delete")
 
     def delete_load_balancer(self, balancer_id: str) -> None:
         """Delete a load balancer; a cluster that still has a Service for it may make another."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import ipaddress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -23,7 +25,16 @@ _EXTENSION = "tideflow.dev/access"
 _SPARE = 6
 """A file of which less than this part (a sixth) of its time is left is renewed."""
 
-_DAMAGE = (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration)
+_DAMAGE = (
+    AttributeError,
+    OSError,
+    UnicodeDecodeError,
+    yaml.YAMLError,
+    KeyError,
+    TypeError,
+    ValueError,
+    StopIteration,
+)
 
 
 def holds(path: Path, cluster: Cluster) -> bool:
@@ -46,6 +57,23 @@ def cluster_of(path: Path) -> str | None:
         return str(_read(path)["cluster"])
     except _DAMAGE:
         return None
+
+
+def leads_away(path: Path) -> bool:
+    """Tell whether the file leads to a cluster that is not on this machine; a damaged one leads nowhere."""
+    try:
+        clusters = yaml.safe_load(path.read_text())["clusters"]
+        hosts = [urlsplit(found["cluster"]["server"]).hostname or "" for found in clusters]
+    except _DAMAGE:
+        return False
+    return not all(map(_is_here, hosts))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in {"", "localhost"}
 
 
 def _read(path: Path) -> Any:

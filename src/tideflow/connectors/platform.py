@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 CLUSTER = "the cluster"
 """What ``deploys/cluster.py`` makes, as a promise to later steps."""
 
+_TEARDOWN = "teardown.py"
+
 
 class RefusedError(CliError, PyinfraError):  # type: ignore[misc] # pyinfra_cli has no types
     """Ends a run whose reason has been printed already, on one line."""
@@ -88,7 +90,10 @@ class PlatformConnector(LocalConnector):
         super().__init__(state, host)
         # Asked here, since deploy files run in greenlets, which have no context of click's.
         context = click.get_current_context(silent=True)
-        self.dry = context is not None and bool(context.params.get("dry"))
+        asked = {} if context is None else context.params
+        self.dry = bool(asked.get("dry"))
+        # Nobody has to invent a hostname for a platform to end.
+        self.ends = {Path(step).name for step in asked.get("operations") or ()} == {_TEARDOWN}
         self.platform: str = host.name.partition("/")[2]
         self.folder = Path(state.cwd or ".") / ".tideflow" / self.platform
         self.promised: set[str] = set()
@@ -105,7 +110,7 @@ class PlatformConnector(LocalConnector):
             inventory = self.host.state.inventory
             refuse_misspelt(inventory.override_data, inventory.data)
             read = Settings.read(self.host.data, rehearsal=self.rehearsal)
-            if not self.rehearsal:
+            if not (self.rehearsal or self.ends):
                 read.refuse_placeholders()
             self._settings = read
         return self._settings

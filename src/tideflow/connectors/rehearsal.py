@@ -7,9 +7,13 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
+from tideflow.connectors import access
 from tideflow.connectors.doks import DoksConnector
+from tideflow.connectors.inventory import PLATFORM
 from tideflow.connectors.platform import given
 from tideflow.connectors.progress import LiveLine
+from tideflow.connectors.settings import TOKEN
+from tideflow.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +33,17 @@ class RehearsalConnector(DoksConnector):
         """Yield the platform; ``group_data/<name>.py`` may hold its own settings."""
         named = given(name, "@rehearsal/<name>")
         yield f"@rehearsal/{named}", {}, ["rehearsal", named]
+
+    @override
+    def check(self) -> None:
+        super().check()
+        for file in (self.kubeconfig, self.folder / "access"):
+            if access.leads_away(file):
+                raise SettingError(
+                    f"{file} leads to a real platform, and a rehearsal of {self.platform} would overwrite it",
+                    hint=f"for that platform, set {PLATFORM} and {TOKEN}; to rehearse, give the rehearsal "
+                    f"another name: {PLATFORM}={self.platform}-rehearsal, without the token",
+                )
 
     @override
     def prepare(self) -> None:

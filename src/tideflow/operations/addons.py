@@ -16,6 +16,7 @@ from pyinfra import host
 from tideflow.clients.waiting import is_passing
 from tideflow.errors import ApplyError, DigitalOceanError, KubernetesError, SettingError
 from tideflow.operations import orders, releases
+from tideflow.operations.commands import to_run
 from tideflow.operations.running import (
     announce,
     change,
@@ -23,7 +24,6 @@ from tideflow.operations.running import (
     platform,
     present_cluster,
     refusing,
-    to_run,
 )
 from tideflow.operations.standings import Looking
 from tideflow.rehearsal.pace import Pace

@@ -14,6 +14,7 @@ from tideflow.engine import readiness
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.operations import passwords
+from tideflow.operations.commands import to_run
 from tideflow.operations.credentials import ORIGIN
 from tideflow.operations.live import annotations_of, secret, shown
 from tideflow.operations.running import (
@@ -27,7 +28,6 @@ from tideflow.operations.running import (
     promised,
     refusing,
     settings,
-    to_run,
 )
 
 if TYPE_CHECKING:

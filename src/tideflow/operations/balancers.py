@@ -17,6 +17,7 @@ from tideflow.engine.manifests import Key
 from tideflow.engine.ownership import entries, has_applied
 from tideflow.errors import ApplyError
 from tideflow.operations import edges, releases
+from tideflow.operations.commands import to_run
 from tideflow.operations.live import annotations_of, shown
 from tideflow.operations.running import (
     announce,
@@ -25,7 +26,6 @@ from tideflow.operations.running import (
     operation,
     platform,
     present_cluster,
-    to_run,
 )
 
 if TYPE_CHECKING:

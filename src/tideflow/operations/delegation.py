@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tideflow.errors import ApplyError, DNSError
-from tideflow.operations.running import to_run
+from tideflow.operations.commands import to_run
 
 if TYPE_CHECKING:
     from tideflow.clients.nameservers import NameServers

@@ -10,6 +10,7 @@ from pyinfra import host
 from tideflow.errors import DigitalOceanError, DNSError, SettingError
 from tideflow.operations import resolving, zones
 from tideflow.operations.balancers import LOAD_BALANCER
+from tideflow.operations.commands import to_run
 from tideflow.operations.delegation import SERVERS, not_delegated, refuse_elsewhere
 from tideflow.operations.hostnames import Asked, goal_of, nameservers
 from tideflow.operations.running import (
@@ -22,7 +23,6 @@ from tideflow.operations.running import (
     promised,
     refusing,
     settings,
-    to_run,
 )
 
 if TYPE_CHECKING:

@@ -15,8 +15,15 @@ from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.operations import releases
 from tideflow.operations.addons import INGRESS_NGINX, offered
+from tideflow.operations.commands import to_run
 from tideflow.operations.live import shown
-from tideflow.operations.running import executing, operation, platform, refusing, settings, to_run
+from tideflow.operations.running import (
+    executing,
+    operation,
+    platform,
+    refusing,
+    settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

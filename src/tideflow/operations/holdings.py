@@ -70,10 +70,21 @@ def tag_of(cluster_id: str) -> str:
     return f"k8s:{cluster_id}"
 
 
-def find(api: DigitalOcean, clusters: Collection[str], known: Collection[str]) -> list[Holding]:
-    """Return all that is there of ``clusters``, by their ids, and of the ``known`` ids of other things."""
+def find(
+    api: DigitalOcean,
+    clusters: Collection[str],
+    known: Collection[str],
+    *,
+    check: Callable[[Cluster], None] = lambda _: None,
+) -> list[Holding]:
+    """Return all that is there of ``clusters``, by their ids, and of the ``known`` ids of other things.
+
+    ``check`` is given each of the clusters that is there, and may raise.
+    """
     tags = {tag_of(cluster_id) for cluster_id in clusters}
     there = [cluster for cluster in api.clusters() if cluster.id in clusters and cluster.state != "deleted"]
+    for cluster in there:
+        check(cluster)
     known = {*known, *(thing for cluster in there for thing in _made(api, cluster))}
     droplets = [droplet for tag in sorted(tags) for droplet in api.droplets_of(tag)]
     volumes = [volume for volume in api.volumes() if volume.id in known or tags & {*volume.tags}]
@@ -92,7 +103,7 @@ def find(api: DigitalOcean, clusters: Collection[str], known: Collection[str]) -
             if found.id in known or found.volume in theirs or tags & {*found.tags}
         ),
     ]
-    return [*map(cluster_held, there), *map(droplet_held, droplets), *others]
+    return [*map(cluster_held, there), *(droplet_held(api, found) for found in droplets), *others]
 
 
 def _by(tags: set[str], found: Sequence[str]) -> KnownBy:
@@ -111,12 +122,19 @@ def _made(api: DigitalOcean, cluster: Cluster) -> Sequence[str]:
 
 
 def unowned(api: DigitalOcean) -> Iterator[Holding]:
-    """Yield the volumes of clusters that are gone, whoever made them."""
-    living = {tag_of(cluster.id) for cluster in api.clusters()}
+    """Yield volumes of clusters that are gone, and load balancers that lead nowhere, whoever made them."""
+    living = api.clusters()
+    tags = {tag_of(cluster.id) for cluster in living}
     for volume in api.volumes():
         theirs = {tag for tag in volume.tags if tag.startswith(tag_of(""))}
-        if theirs and not theirs & living:
+        if theirs and not theirs & tags:
             yield volume_held(api, volume)
+    idle = [balancer for balancer in api.load_balancers() if balancer.idle]
+    # A cluster that has no nodes for a moment has load balancers all the same.
+    used = {thing for cluster in living for thing in _made(api, cluster)} if idle else set()
+    for balancer in idle:
+        if balancer.id not in used:
+            yield balancer_held(api, balancer, known_by="id")
 
 
 def total(held: Iterable[Holding]) -> str:
@@ -153,14 +171,18 @@ def cluster_held(found: Cluster) -> Holding:
     )
 
 
-def droplet_held(found: Droplet) -> Holding:
-    """Return a node's droplet; DigitalOcean deletes it with its cluster."""
-    return Holding("droplet", found.id, found.name, found.size, prices.NODES.get(found.size))
+def droplet_held(api: DigitalOcean, found: Droplet) -> Holding:
+    """Return a node's droplet; DigitalOcean deletes it with its cluster, as a rule."""
+    price = prices.NODES.get(found.size)
+    return Holding(
+        "droplet", found.id, found.name, found.size, price, _deleting(api.delete_droplet, found.id)
+    )
 
 
 def balancer_held(api: DigitalOcean, found: LoadBalancer, *, known_by: KnownBy) -> Holding:
     """Return a load balancer."""
-    details = (found.ip, "perhaps your own, with its nodes behind it" if known_by == "nodes" else "")
+    of_others = "perhaps your own, with its nodes behind it" if known_by == "nodes" else ""
+    details = (found.ip, of_others, "no droplets" if found.idle else "")
     return Holding(
         kind="load balancer",
         id=found.id,

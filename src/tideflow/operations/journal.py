@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from tideflow.clients.digitalocean import DigitalOcean
 
@@ -29,6 +29,7 @@ class Journal:
     api: DigitalOcean
     platform: str
     written: set[str] = field(default_factory=set)
+    _new: set[str] = field(default_factory=set)
 
     @classmethod
     def read(cls, api: DigitalOcean, platform: str) -> Self:
@@ -64,10 +65,27 @@ class Journal:
             self._write(min(self.clusters), thing)
 
     def end(self) -> None:
-        """Delete all of it: those that say most first, so that the rest is still of use when this is cut."""
-        for tag in sorted(self.written, key=lambda tag: (-tag.count(":"), tag)):
+        """Delete all of it."""
+        self._delete(self.written)
+
+    def take_back(self) -> None:
+        """Delete what this run has written."""
+        self._delete(self._new)
+
+    def forgetting(self, clusters: Collection[str]) -> str:
+        """Return the command by which a person has it forgotten that clusters were to go."""
+        return _deleting(tag for tag in self.written if tag.split(":")[2] in clusters)
+
+    def keeping(self) -> str:
+        """Return the command by which a person has it forgotten that volumes were to stay."""
+        return _deleting(tag for tag in self.written if _KEEP in tag.split(":"))
+
+    def _delete(self, tags: set[str]) -> None:
+        """Delete those first that say most, so that the rest is still of use when this is cut."""
+        for tag in sorted(tags, key=lambda tag: (-tag.count(":"), tag)):
             self.api.delete_tag(tag)
             self.written.discard(tag)
+            self._new.discard(tag)
 
     def _parts(self) -> list[list[str]]:
         return [tag.split(":") for tag in self.written]
@@ -77,3 +95,8 @@ class Journal:
         if tag not in self.written:
             self.api.create_tag(tag)
             self.written.add(tag)
+            self._new.add(tag)
+
+
+def _deleting(tags: Iterable[str]) -> str:
+    return f"doctl compute tag delete {' '.join(sorted(tags))}"

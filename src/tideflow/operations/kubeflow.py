@@ -13,6 +13,7 @@ from tideflow.errors import SettingError
 from tideflow.operations import balancers, dns, edges
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
+from tideflow.operations.commands import programs, to_run
 from tideflow.operations.kubernetes import application
 from tideflow.operations.live import secret, shown
 from tideflow.operations.running import (
@@ -21,10 +22,8 @@ from tideflow.operations.running import (
     of_set,
     operation,
     platform,
-    programs,
     require,
     settings,
-    to_run,
 )
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from tideflow.operations import (
     addons,
     bases,
     changing,
+    clusters,
     differences,
     dns,
     edges,
@@ -27,8 +28,10 @@ from tideflow.operations import (
     upgrading,
     versions,
 )
+from tideflow.operations.commands import to_run
 from tideflow.operations.demand import Demand, demand
 from tideflow.operations.hostnames import Asked
+from tideflow.operations.journal import Journal
 from tideflow.operations.leaving import View
 from tideflow.operations.offers import Offers
 from tideflow.operations.running import platform, refusals, refusing, settings
@@ -81,6 +84,8 @@ def preflight(wanted: Wanted, *, adopt: bool, unsupported: bool) -> None:
     if api is None:
         return
     found = target.cluster()
+    if found is None or clusters.changes(found, wanted):
+        _tell_of_a_teardown(target, api)
     if found is None:
         problems = list(_before_it_is_made(target, api, wanted, unsupported=unsupported))
     else:
@@ -90,6 +95,22 @@ def preflight(wanted: Wanted, *, adopt: bool, unsupported: bool) -> None:
             problems += _before_nodes_go(target, api, found, wanted)
             problems += _before_an_upgrade(found, wanted, unsupported=unsupported)
     _refuse(problems)
+
+
+def _tell_of_a_teardown(target: PlatformConnector, api: DigitalOcean) -> None:
+    """Say that an earlier teardown did not end; one request, so not in runs that change nothing."""
+    try:
+        journal = Journal.read(api, target.platform)
+    except DigitalOceanError as error:
+        if error.status not in _WITHHELD:
+            raise
+        return
+    if journal.clusters:
+        host.log_styled(
+            f"a teardown of {target.platform} was begun, and did not end: finish it ({to_run('teardown')}), "
+            f"or have it forgotten ({journal.forgetting(journal.clusters)})",
+            fg="yellow",
+        )
 
 
 def _refuse(problems: Sequence[TideflowError]) -> None:

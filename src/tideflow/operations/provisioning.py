@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tideflow.errors import ApplyError
 from tideflow.operations import pools
+from tideflow.operations.commands import to_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +94,7 @@ def refuse_failed(found: Cluster) -> None:
     if found.state == "error":
         raise ApplyError(
             f"DigitalOcean could not make the cluster {found.name}: {found.message or 'it gives no reason'}",
-            hint="delete it in the control panel, then run this step again",
+            hint=f"delete it, with all that it has made: {to_run('teardown')}; then run this step again",
         )
 
 

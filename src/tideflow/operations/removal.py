@@ -18,13 +18,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tideflow.clients.billed import Associated
-from tideflow.errors import ApplyError, DigitalOceanError
+from tideflow.connectors.settings import TAG
+from tideflow.errors import ApplyError, DigitalOceanError, SettingError
 from tideflow.operations import holdings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tideflow.clients.digitalocean import DigitalOcean
+    from tideflow.clients.provided import Cluster
     from tideflow.operations.holdings import Holding
     from tideflow.operations.journal import Journal
 
@@ -47,6 +49,7 @@ class Removal:
     """What is to go: ``clusters``, by their ids, and what the journal has.
 
     With ``keep``, volumes stay; without ``snapshots``, those do. ``records`` returns what is to go besides.
+    ``gone`` is told the id of each cluster once it is on its way out, or is no more.
     """
 
     api: DigitalOcean
@@ -55,12 +58,38 @@ class Removal:
     keep: bool
     snapshots: bool
     records: Callable[[], Sequence[Holding]] = tuple
+    gone: Callable[[str], None] = lambda _: None
+    _touched: bool = False
 
     def look(self) -> Sight:
-        """Return what is there now."""
-        found = holdings.find(self.api, self.clusters | self.journal.clusters, self.journal.things)
+        """Return what is there now.
+
+        Raises ``SettingError`` for a cluster that the journal has, and that is not the platform's any more.
+        """
+        found = holdings.find(self.api, self.all_clusters, self.journal.things, check=self._refuse_another)
         kept = tuple(filter(self._stays, found))
         return Sight((*self.records(), *(each for each in found if each not in kept)), kept)
+
+    @property
+    def all_clusters(self) -> frozenset[str]:
+        """The ids of all clusters that are to go."""
+        return self.clusters | self.journal.clusters
+
+    def _refuse_another(self, found: Cluster) -> None:
+        """Raise ``SettingError`` for a cluster that is used on under another name: an id is not enough.
+
+        The teardown that wrote it down may have ended before it deleted anything.
+        """
+        if found.state == "deleting" or (found.name == self.journal.platform and TAG in found.tags):
+            return
+        is_named = found.name == self.journal.platform
+        how = f"has no tag {TAG}" if is_named else f"is named {found.name}"
+        raise SettingError(
+            f"an earlier teardown of {self.journal.platform} that did not end was to delete the cluster "
+            f"{found.id}, which {how} now: it is not deleted",
+            hint="if it is to stay, have that forgotten, and run this step again: "
+            + self.journal.forgetting({found.id}),
+        )
 
     def _stays(self, found: Holding) -> bool:
         if found.known_by == "nodes":
@@ -102,6 +131,8 @@ class Removal:
                 kept |= {each.id: each for each in sight.kept}
                 clean = 0 if sight.doomed else clean + 1
                 if clean == _CLEAN_LOOKS:
+                    for cluster_id in self.all_clusters:
+                        self.gone(cluster_id)
                     self.journal.end()
                     return Sight(kept=tuple(kept.values()))
                 self._act(sight.doomed, why)
@@ -121,15 +152,32 @@ class Removal:
         held = any(each.kind == "cluster" for each in doomed)
         for each in doomed:
             try:
-                if each.kind == "cluster" and not each.going:
-                    self._delete(each.id)
+                if each.kind == "cluster":
+                    if not each.going:
+                        self._delete(each.id)
+                    self._touched = True
+                    self.gone(each.id)
                 elif each.remove is not None and (each.kind == "DNS record" or not held):
                     each.remove()
                 why.pop(each.id, None)
             except DigitalOceanError as error:
-                if error.status in _FINAL:
+                self._touched |= error.unsure
+                # DigitalOcean deletes droplets itself, as a rule: a token that must not waits for that.
+                waits = each.kind == "droplet" and error.status == HTTPStatus.FORBIDDEN
+                if error.status in _FINAL and not waits:
+                    if each.kind == "cluster" and error.status and not self._touched:
+                        self._take_back(each.id, error)
                     raise
-                why[each.id] = error.message
+                why[each.id] = str(error)
+
+    def _take_back(self, cluster_id: str, error: DigitalOceanError) -> None:
+        """Forget what this run has begun, since nothing was deleted; what earlier ones have begun stays."""
+        try:
+            self.journal.take_back()
+        except DigitalOceanError:
+            error.hint = "; ".join(
+                filter(None, (error.hint, f"if it is to stay: {self.journal.forgetting({cluster_id})}"))
+            )
 
     def _delete(self, cluster_id: str) -> None:
         """Have a cluster deleted with what it has made, which is written down before."""

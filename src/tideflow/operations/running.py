@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
@@ -19,10 +17,10 @@ from pyinfra.api import FunctionCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operation import operation as pyinfra_operation
 
-from tideflow.connectors.inventory import PLATFORM
 from tideflow.connectors.platform import CLUSTER, PlatformConnector, refuse
 from tideflow.connectors.progress import LiveLine
 from tideflow.errors import SettingError, TideflowError
+from tideflow.operations.commands import to_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -37,18 +35,6 @@ if TYPE_CHECKING:
 
 BASE = "the Kubeflow base"
 """What ``deploys/kubeflow_base.py`` makes, as a promise to later steps."""
-
-
-def programs() -> str:
-    """Return what to put before the name of a program of ours: its folder, if that is below this one."""
-    folder = Path(sys.executable).parent
-    return f"{folder.relative_to(Path.cwd())}/" if folder.is_relative_to(Path.cwd()) else ""
-
-
-def to_run(step: str) -> str:
-    """Return the command that runs a step of this platform, such as ``cluster``, for messages."""
-    named = os.environ.get(PLATFORM, "")
-    return f"{f'{PLATFORM}={named} ' if named else ''}{programs()}pyinfra -y inventory.py deploys/{step}.py"
 
 
 P = ParamSpec("P")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +21,8 @@ from tideflow.operations.removal import Removal, Sight
 from tideflow.operations.running import announce, change, is_dry, operation, platform, refusing, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pyinfra.api import FunctionCommand
 
@@ -35,7 +35,7 @@ _POLL_REHEARSAL = 0.5
 
 @dataclass(frozen=True)
 class Doomed:
-    """What was shown and confirmed: what there is, how it is removed, and files that are of no use then.
+    """What was shown and confirmed: what there is, how it is removed, and files that lead nowhere then.
 
     ``claims`` are what people know volumes by.
 
@@ -54,7 +54,7 @@ class Doomed:
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to do."""
-        return bool(self.sight.doomed or self.unfinished or self.files)
+        return bool(self.sight.doomed or self.unfinished)
 
 
 @refusing
@@ -73,22 +73,20 @@ def confirmed() -> Doomed:
         removal,
         Sight(named(sight.doomed, by_volume), named(sight.kept, by_volume)),
         by_volume,
-        tuple(filter(Path.exists, _kubeconfigs(target))),
+        _files_of(target, removal.all_clusters) if sight.doomed or removal.journal.clusters else (),
     )
-    if not found.sight.doomed:
-        if not found.unfinished:
-            host.log(f"there is nothing of {target.platform} at DigitalOcean that could be deleted")
-        kept = {each.id for each in sight.kept}
-        for each in (each for each in holdings.unowned(target.digitalocean) if each.id not in kept):
-            host.log(f"not touched, since its cluster is gone and was perhaps another: {each}")
-            host.log(f"    to delete it: {each.by_hand}")
-    elif not is_dry():
+    if not (found.sight.doomed or found.unfinished):
+        host.log(f"there is nothing of {target.platform} at DigitalOcean that could be deleted")
+    if all(each.kind != "cluster" for each in sight.doomed):
+        _name_unowned(target.digitalocean, {each.id for each in (*sight.doomed, *sight.kept)})
+    if found.sight.doomed and not is_dry():
         costs = holdings.total(found.sight.doomed)
         host.log_styled(f"this is deleted for good, with all data in it; it costs {costs}:", fg="yellow")
         for each in _shown(found.sight.doomed):
             host.log(f"    {each}")
     if removal.journal.keeps and not removal.keep:
         host.log("an earlier teardown that did not end was to keep volumes: they stay")
+        host.log(f"    to have them deleted too: {removal.journal.keeping()}")
     _name_kept(found.sight.kept)
     if found.sight.doomed and not is_dry():
         _confirm(target.platform)
@@ -135,16 +133,32 @@ def _removal(target: PlatformConnector, api: DigitalOcean) -> Removal:
                 "name",
                 fg="yellow",
             )
-    # Somebody else may have deleted a cluster that we had access to, and left its volumes.
-    gone = {access.cluster_of(file) for file in _kubeconfigs(target)} - {None, *living}
     return Removal(
         api,
         journal,
-        frozenset([*([found.id] if found else []), *(each for each in gone if each)]),
+        frozenset(
+            [*([found.id] if found else []), *_left_by_hand(target, api, {*living, *journal.clusters})]
+        ),
         keep=wanted.keep_volumes,
         snapshots=wanted.delete_snapshots,
         records=functools.partial(_records, target),
+        gone=functools.partial(_forget_access, target),
     )
+
+
+def _left_by_hand(target: PlatformConnector, api: DigitalOcean, known: Collection[str]) -> Iterator[str]:
+    """Yield the ids of clusters that we had access to, that somebody deleted, and that left something."""
+    for cluster_id in dict.fromkeys(map(access.cluster_of, _kubeconfigs(target))):
+        if cluster_id is None or cluster_id in known:
+            continue
+        if holdings.find(api, {cluster_id}, ()):
+            yield cluster_id
+            continue
+        files = " and ".join(map(str, _files_of(target, {cluster_id})))
+        host.log(
+            f"kept: {files}, which lead to the cluster {cluster_id}: this account has nothing of it "
+            "(remove them if no other has)"
+        )
 
 
 def _records(target: PlatformConnector) -> Sequence[Holding]:
@@ -162,6 +176,27 @@ def _records(target: PlatformConnector) -> Sequence[Holding]:
 
 def _kubeconfigs(target: PlatformConnector) -> tuple[Path, ...]:
     return target.kubeconfig, target.folder / "access"
+
+
+def _files_of(target: PlatformConnector, clusters: Collection[str]) -> tuple[Path, ...]:
+    """Return the files that lead to one of these clusters."""
+    return tuple(file for file in _kubeconfigs(target) if access.cluster_of(file) in clusters)
+
+
+def _forget_access(target: PlatformConnector, cluster_id: str) -> None:
+    """Remove what would lead somebody to a cluster that goes."""
+    for file in _files_of(target, {cluster_id}):
+        file.unlink(missing_ok=True)
+
+
+def _name_unowned(api: DigitalOcean, known: Collection[str]) -> None:
+    for each in holdings.unowned(api):
+        if each.id not in known:
+            why = "its cluster is gone and was perhaps another"
+            if each.kind == "load balancer":
+                why = "nothing tells whose it was"
+            host.log(f"not touched, since {why}: {each}")
+            host.log(f"    to delete it: {each.by_hand}")
 
 
 def _shown(doomed: Sequence[Holding]) -> Sequence[Holding]:
@@ -201,11 +236,6 @@ def _tear_down(
 ) -> None:
     if doomed.sight.doomed:
         removal.begin()
-    # From here on the cluster goes, and nobody is to be led to it; what we need to know is written down.
-    for file in _kubeconfigs(target):
-        file.unlink(missing_ok=True)
-    if not (doomed.sight.doomed or doomed.unfinished):
-        return
     poll = _POLL_REHEARSAL if target.rehearsal else _POLL
     sight = removal.run(live, timeout=timeout, poll=poll)
     target.host.log(f"nothing of {target.platform} is left that is billed{', but' if sight.kept else ''}")

@@ -69,6 +69,26 @@ def test_it_does_not_hold_for_another_cluster_nor_for_long(tmp_path: Path) -> No
     assert not access.holds(path, replace(CLUSTER, endpoint="https://127.0.0.1:6444"))
 
 
+@pytest.mark.parametrize(
+    ("server", "away"),
+    [
+        ("https://127.0.0.1:6443", False),
+        ("https://[::1]:6443", False),
+        ("https://localhost:6443", False),
+        ("https://1b2c.k8s.ondigitalocean.com", True),
+        ("https://203.0.113.7", True),
+    ],
+)
+def test_a_kubeconfig_that_leads_elsewhere_is_no_rehearsals(
+    tmp_path: Path, server: str, *, away: bool
+) -> None:
+    """It tells by its server."""
+    path = tmp_path / "kubeconfig"
+    assert not access.leads_away(path)
+    access.write(path, cluster=CLUSTER, credentials=replace(credentials(hours=12), server=server))
+    assert access.leads_away(path) is away
+
+
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"[", b"a: b", b"extensions: 7", b"extensions: [{}]"])
 def test_a_damaged_kubeconfig_does_not_hold(tmp_path: Path, damage: bytes) -> None:
     """Whatever is in the file, the answer is no and not an exception."""
@@ -76,3 +96,4 @@ def test_a_damaged_kubeconfig_does_not_hold(tmp_path: Path, damage: bytes) -> No
     path.write_bytes(damage)
     assert not access.holds(path, CLUSTER)
     assert access.cluster_of(path) is None
+    assert not access.leads_away(path)

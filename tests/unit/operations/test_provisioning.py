@@ -157,6 +157,14 @@ def test_a_cluster_that_was_just_made_may_not_be_seen_at_once(monkeypatch: pytes
         wait(None, new=True)
 
 
+def test_what_failed_is_deleted_by_the_teardown() -> None:
+    """The control panel would leave its volumes and load balancers."""
+    with pytest.raises(
+        ApplyError, match=r"delete it, .*: \S*pyinfra -y inventory.py deploys/teardown.py; then"
+    ):
+        wait(at("error"))
+
+
 def test_the_end_of_patience_names_the_nodes_that_are_missing() -> None:
     """Not all of many, and none of a cluster that does not run itself."""
     with pytest.raises(

@@ -23,7 +23,7 @@ from typing_extensions import override
 from tideflow.clients import billed
 from tideflow.clients.digitalocean import DigitalOcean
 from tideflow.clients.patience import PATIENCE
-from tideflow.errors import ApplyError, TideflowError
+from tideflow.errors import ApplyError, DigitalOceanError, SettingError, TideflowError
 from tideflow.operations.journal import Journal
 from tideflow.operations.removal import Removal, Sight
 from tideflow.rehearsal.twin.resources import Balancer, Snapshot, Volume
@@ -71,6 +71,7 @@ class Account:
     endpoint: str
     cluster: str = ""
     volumes: set[str] = field(default_factory=set)
+    gone: list[str] = field(default_factory=list)
 
     def switch(self, **faults: Any) -> None:
         """Have these faults, and no limits: time passes too fast for those."""
@@ -78,7 +79,7 @@ class Account:
 
     def fill(self) -> None:
         """Make all of it."""
-        made = self.world.running()
+        made = self.world.running(tags=["tideflow", "tideflow:ml"])
         self.cluster = made["id"]
         node = made["node_pools"][0]["nodes"][0]["name"]
         used, idle = volume("used"), volume("idle")
@@ -117,7 +118,9 @@ class Account:
     ) -> Sight:
         """Do what the step does, with nothing but the account to remember."""
         named = frozenset(cluster.id for cluster in client.clusters() if cluster.name == "ml")
-        removal = Removal(client, Journal.read(client, "ml"), named, keep=keep, snapshots=snapshots)
+        removal = Removal(
+            client, Journal.read(client, "ml"), named, keep=keep, snapshots=snapshots, gone=self.gone.append
+        )
         sight = removal.look()
         if not sight.doomed and not removal.journal.clusters:
             return sight
@@ -139,6 +142,7 @@ class Account:
             "volumes": {*state.volumes},
             "snapshots": {found.volume_id for found in state.snapshots.values()},
             "tags": {*state.tags},
+            "droplets": {*map(str, state.droplets)},
         }
 
 
@@ -242,6 +246,85 @@ def test_what_does_not_go_is_named_once_time_is_over(serving: Serving) -> None:
         assert (left["balancers"], left["volumes"], left["tags"]) == (THEIRS, THEIRS, set())
 
 
+def test_a_cluster_that_the_journal_has_and_that_is_another_by_now_is_refused(serving: Serving) -> None:
+    """The teardown was killed before it had deleted anything, and the cluster was used on and renamed."""
+    with serving.account() as account:
+        Journal(account.client(), "ml").begin([account.cluster], keep=True)
+        cluster = account.world.state.clusters[account.cluster]
+        cluster.change({"name": "prod"})
+        before = account.left()
+        with pytest.raises(SettingError) as raised:
+            account.tear_down(account.client())
+        told = str(raised.value)
+        assert f"was to delete the cluster {account.cluster}, which is named prod" in told
+        tag = f"tideflow-teardown:ml:{account.cluster}"
+        assert f"doctl compute tag delete {tag} {tag}:keep-volumes" in told
+        assert (account.left(), account.gone) == (before, [])
+
+        cluster.change({"name": "ml", "tags": []})
+        with pytest.raises(SettingError, match="which has no tag tideflow"):
+            account.tear_down(account.client())
+        assert account.left() == before
+
+        cluster.change({"name": "prod"})
+        cluster.become("deleting")  # whoever did that
+        account.switch(lingering=True)
+        account.tear_down(account.client())
+        assert (account.left()["clusters"], set(account.gone)) == (set(), {account.cluster})
+
+
+def test_a_teardown_that_is_refused_is_forgotten(serving: Serving) -> None:
+    """Nothing was deleted, so that nothing has to be remembered; nor is the access to the cluster gone."""
+    refused: dict[str, Any] = {"method": "DELETE", "times": None, "status": 403, "message": "no"}
+    deletion = refused | {"path": "/v2/kubernetes/clusters/*"}
+    with serving.account() as account:
+        before = account.left()
+        account.switch(rules=[deletion])
+        with pytest.raises(DigitalOceanError, match="kubernetes:delete"):
+            account.tear_down(account.client(), keep=True)
+        assert (account.left(), account.gone) == (before, [])
+
+        account.switch(rules=[deletion, refused | {"path": "/v2/tags/*"}])
+        with pytest.raises(DigitalOceanError, match="kubernetes:delete") as raised:
+            account.tear_down(account.client())
+        assert f"doctl compute tag delete tideflow-teardown:ml:{account.cluster}" in str(raised.value)
+        assert account.gone == []
+
+
+def test_what_was_begun_before_is_remembered_although_the_rest_is_refused(serving: Serving) -> None:
+    """A deletion that was not answered may have been made."""
+    with serving.account() as account:
+        rule: dict[str, Any] = {"method": "DELETE", "path": "/v2/load_balancers/*", "times": None}
+        account.switch(left_behind=["load_balancers"], rules=[rule | {"status": 403}])
+        with pytest.raises(DigitalOceanError):
+            account.tear_down(account.client())
+        assert account.left()["tags"]
+        account.switch()
+        account.tear_down(account.client())
+        assert (account.left()["balancers"], account.left()["tags"]) == (THEIRS, set())
+
+
+def test_nodes_that_outlive_their_cluster_are_deleted(serving: Serving) -> None:
+    """By the cluster's tag. A token that must not says so once time is over, and not before: they may go."""
+    with serving.account() as account:
+        account.switch(left_behind=["droplets"])
+        account.tear_down(account.client())
+        assert account.world.state.droplets == {}
+        assert account.left()["tags"] == set()
+    with serving.account() as account:
+        rule: dict[str, Any] = {"method": "DELETE", "path": "/v2/droplets/*", "times": None, "status": 403}
+        account.switch(left_behind=["droplets"], rules=[rule])
+        with pytest.raises(
+            ApplyError, match=r"droplet pool-.*doctl compute droplet delete \d+; .*403"
+        ) as raised:
+            account.tear_down(account.client(), timeout=3 * MINUTES)
+        assert account.left()["balancers"] == THEIRS
+        assert "the scope droplet:delete" in str(raised.value)
+        account.world.state.droplets.clear()  # DigitalOcean has done it after all
+        account.tear_down(account.client())
+        assert account.left()["tags"] == set()
+
+
 class Behind(Mortal):
     """A client to which load balancers are not told for a while once the cluster is gone."""
 
@@ -290,7 +373,7 @@ PATHS = (
     "/v2/kubernetes/clusters/*",
     "/v2/load_balancers*",
     "/v2/volumes*",
-    "/v2/droplets",
+    "/v2/droplets*",
     "/v2/snapshots",
     "/v2/tags*",
 )
@@ -317,7 +400,8 @@ TROUBLES = st.fixed_dictionaries(
                 "lingering": st.booleans(),
                 "balancer_delay": st.sampled_from([0, 45]),
                 "left_behind": st.lists(
-                    st.sampled_from(["load_balancers", "volumes", "volume_snapshots"]), unique=True
+                    st.sampled_from(["load_balancers", "volumes", "volume_snapshots", "droplets"]),
+                    unique=True,
                 ),
             }
         ),
@@ -352,6 +436,7 @@ def test_reruns_leave_nothing_that_is_billed(
         assert account.tear_down(account.client(), **stays).doomed == ()
         left = account.left()
         assert (left["clusters"], left["balancers"], left["tags"]) == (set(), THEIRS, set())
+        assert left["droplets"] == set()
         assert left["volumes"] == THEIRS | (account.volumes if stays["keep"] else set())
         assert ("theirs" in left["snapshots"], len(left["snapshots"])) == (
             True,

@@ -62,9 +62,9 @@ class Faults(_Exact):
     lists only once the ``list_delay`` is over, in seconds; by their ids they are there at once. With
     ``no_balancers``, Services get no address, and its text as the reason. Deleted clusters are shown while
     they are ``lingering``, as they go. A deleted load balancer is still there for the ``balancer_delay``, in
-    seconds. What is ``left_behind`` stays, though a cluster was deleted together with it. The newest
-    ``missing_nodes`` of those that are being made never come. 1-clicks that are ``withdrawn`` are not
-    offered, and those that are ``rolled_back`` leave no more than a namespace.
+    seconds. What is ``left_behind`` stays, though a cluster was deleted together with it, or had it for
+    nodes. The newest ``missing_nodes`` of those that are being made never come. 1-clicks that are
+    ``withdrawn`` are not offered, and those that are ``rolled_back`` leave no more than a namespace.
     """
 
     rules: list[Rule] = Field(default_factory=list)
@@ -77,7 +77,9 @@ class Faults(_Exact):
     no_balancers: str = ""
     lingering: bool = False
     balancer_delay: Annotated[float, Field(ge=0, le=_LONGEST)] = 0.0
-    left_behind: list[Literal["load_balancers", "volumes", "volume_snapshots"]] = Field(default_factory=list)
+    left_behind: list[Literal["load_balancers", "volumes", "volume_snapshots", "droplets"]] = Field(
+        default_factory=list
+    )
     missing_nodes: Annotated[int, Field(ge=0)] = 0
     withdrawn: list[reading.OneClick] = Field(default_factory=list)
     rolled_back: list[reading.OneClick] = Field(default_factory=list)

@@ -18,7 +18,7 @@ from tideflow.clients.kubernetes import Kubernetes
 from tideflow.errors import TideflowError
 from tideflow.rehearsal import addons, clusters, nodes, processes
 from tideflow.rehearsal.standins import balancers
-from tideflow.rehearsal.twin import catalogue
+from tideflow.rehearsal.twin import catalogue, droplets
 from tideflow.rehearsal.twin.faults import Switchboard
 
 if TYPE_CHECKING:
@@ -249,6 +249,8 @@ class Lifecycle:
         if (client := self._clients.pop(cluster.id, None)) is not None:
             client.close()
         with self._state.lock:
+            if "droplets" in self.switchboard.faults.left_behind:
+                self._state.droplets |= {found.id: found for found in droplets.of(cluster)}
             self._state.remove(cluster, delay=self.switchboard.faults.balancer_delay)
             self._state.save()
 

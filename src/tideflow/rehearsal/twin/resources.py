@@ -1,4 +1,4 @@
-"""What clusters make outside of themselves and is billed: load balancers, volumes and their snapshots.
+"""What clusters make outside of themselves and is billed: droplets, load balancers, volumes, snapshots.
 
 Times are seconds since the epoch, sizes are GiB.
 """
@@ -9,6 +9,20 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass
+class Droplet:
+    """What a node runs on; with its ``tags``, of which one says of which cluster."""
+
+    id: int
+    name: str
+    size: str
+    region: str
+    vpc_uuid: str
+    created_at: float
+    tags: list[str]
+    status: str = "active"
 
 
 @dataclass

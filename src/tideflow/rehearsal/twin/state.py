@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tideflow.errors import RehearsalError
 from tideflow.files import write_private
 from tideflow.rehearsal.twin.cluster import Cluster
-from tideflow.rehearsal.twin.resources import Balancer, Snapshot, Volume
+from tideflow.rehearsal.twin.resources import Balancer, Droplet, Snapshot, Volume
 from tideflow.rehearsal.twin.zones import Domain
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class State:
         self._file = file
         self._lock = threading.RLock()
         self.clusters: dict[str, Cluster] = {}
+        self.droplets: dict[int, Droplet] = {}  # that have outlived their clusters
         self.balancers: dict[str, Balancer] = {}
         self.volumes: dict[str, Volume] = {}
         self.snapshots: dict[str, Snapshot] = {}
@@ -49,6 +50,7 @@ class State:
     def _load(self, saved: dict[str, Any]) -> None:
         self.clusters = {found["id"]: Cluster.from_saved(found) for found in saved["clusters"]}
         # A twin of before these were known saved none.
+        self.droplets = {found["id"]: Droplet(**found) for found in saved.get("droplets", ())}
         self.balancers = {found["id"]: Balancer(**found) for found in saved.get("balancers", ())}
         self.volumes = {found["id"]: Volume(**found) for found in saved.get("volumes", ())}
         self.snapshots = {found["id"]: Snapshot(**found) for found in saved.get("snapshots", ())}
@@ -64,6 +66,7 @@ class State:
         """Write all of it."""
         saved = {
             "clusters": list(map(asdict, self.clusters.values())),
+            "droplets": list(map(asdict, self.droplets.values())),
             "balancers": list(map(asdict, self.balancers.values())),
             "volumes": list(map(asdict, self.volumes.values())),
             "snapshots": list(map(asdict, self.snapshots.values())),

@@ -280,6 +280,24 @@ def test_what_is_named_may_be_left_behind(world: World) -> None:
     assert listed(world, "volumes") == []
 
 
+def test_droplets_may_outlive_their_cluster(world: World) -> None:
+    """With its tag, after a restart too, until they are deleted one by one; a cluster keeps those it has."""
+    cluster = world.running()
+    node = cluster["node_pools"][0]["nodes"][0]
+    assert world.api.delete(f"/v2/droplets/{node['droplet_id']}").status_code == 409
+    world.switch(left_behind=["droplets"])
+    before = listed(world, "droplets")
+    assert world.api.delete(together(cluster, "/dangerous")).status_code == 204
+    world.later(60)
+    world.switch()
+    assert world.api.get(f"/v2/droplets?tag_name=k8s:{cluster['id']}").json["droplets"] == before
+    assert State(world.state._file).droplets == world.state.droplets
+    for found in before:
+        assert world.api.delete(f"/v2/droplets/{found['id']}").status_code == 204
+        assert world.api.delete(f"/v2/droplets/{found['id']}").status_code == 404
+    assert listed(world, "droplets") == []
+
+
 def test_snapshots_are_listed_although_their_volumes_are_gone(world: World) -> None:
     """As snapshots of volumes, since there are none of droplets."""
     world.running()
