@@ -36,9 +36,10 @@ class Offers:
         return self.sizes.get(slug) or prices.SIZES.get(slug)
 
     def nodes(self, region: str) -> list[Size]:
-        """Return the sizes, of those that are known, that nodes in a region may have."""
+        """Return the sizes, of those that are known, that nodes in a region may have; all, if it is none."""
         known = filter(None, (self.size(offer.slug) for offer in self.options.sizes))
-        return [size for size in known if size.slug not in self.sizes or region in size.regions]
+        anywhere = region not in (offer.slug for offer in self.options.regions)
+        return [size for size in known if anywhere or size.slug not in self.sizes or region in size.regions]
 
     def problems(
         self, wanted: Wanted, release: Release | None, *, unsupported: bool

@@ -106,4 +106,5 @@ def test_sizes_that_may_be_proposed_are_known_and_in_the_region() -> None:
     """By the API, or by the table of prices where it does not tell."""
     assert [size.slug for size in OFFERS.nodes("fra1")] == ["s-2vcpu-4gb"]
     assert [size.slug for size in replace(OFFERS, sizes={}).nodes("fra1")] == ["s-2vcpu-4gb", "s-4vcpu-8gb"]
+    assert len(OFFERS.nodes("moon1")) == 2  # which is another problem
     assert OFFERS.size("x-1") is None
