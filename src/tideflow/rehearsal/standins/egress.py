@@ -15,10 +15,10 @@ import json
 import logging
 import socketserver
 import ssl
-import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
+from tideflow.rehearsal.certificates import server_context
 from tideflow.rehearsal.standins import admission, issuing, metrics
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Egress(socketserver.ThreadingUnixStreamServer):
                     pems = self._authority.issue(server_name[:64], dns_names=[server_name])
                 else:
                     pems = (certificate, key)
-                found = self._contexts[server_name, certificate] = _context(*pems)
+                found = self._contexts[server_name, certificate] = server_context(*pems)
             return found
 
     def _mounted(self, server_name: str) -> tuple[str, str] | None:
@@ -184,16 +184,6 @@ class _Webhook(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing: there are hundreds of calls."""
-
-
-def _context(certificate: str, key: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # OpenSSL reads files only.
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # made 0600
-        file.write(certificate + key)
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
 
 
 def _decoded(text: str) -> str:
