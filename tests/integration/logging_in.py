@@ -95,9 +95,7 @@ def start(visitor: Visitor) -> str:
     return form
 
 
-def login(
-    base_url: str, host: str, email: str, password: str, *, trusted: Path | None = None
-) -> Visitor:
+def login(base_url: str, host: str, email: str, password: str, *, trusted: Path | None = None) -> Visitor:
     """Log in, with each step as it goes over the wire; returns who is in. Raises `AssertionError`."""
     visitor = Visitor(base_url, host, trusted=trusted)
     form = start(visitor)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tideflow.files import write_private
 from tideflow.rehearsal.addresses import PORTS, port_is_free, usual_port
-from tideflow.rehearsal.gateway.places import NAMESPACE, POD, POLICY, SERVICE, SLICE, Places
+from tideflow.rehearsal.gateway.places import LISTENS, NAMESPACE, POD, POLICY, SERVICE, SLICE, Places
 from tideflow.rehearsal.gateway.programs import Programs
 from tideflow.rehearsal.standins.world import Pass
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from tideflow.rehearsal.gateway.answering import Answering
     from tideflow.rehearsal.gateway.listening import Front
     from tideflow.rehearsal.standins.world import World
-
-LISTENS = "rehearsal.tideflow.dev/listens-at"
-"""The annotation of the load balancer's Service that says where it is really reached: address and port."""
 
 _MANAGER = "tideflow-rehearsal-gateway"
 _READ = (

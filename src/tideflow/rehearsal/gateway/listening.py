@@ -199,6 +199,7 @@ async def _read(request: web.BaseRequest, target: str) -> Request:
 def _response(answer: Answer) -> web.Response:
     headers = forwarded(answer.headers)
     headers.popall("Content-Length", None)
+    headers.setdefault("Server", "nginx")  # or aiohttp names itself
     return web.Response(status=answer.status, headers=headers, body=answer.body)
 
 

@@ -23,6 +23,9 @@ NGINX = ("ingress-nginx", "ingress-nginx-controller")
 GATEWAY = ("istio-system", "istio-ingressgateway")
 """The Services that may have the load balancer."""
 
+LISTENS = "rehearsal.tideflow.dev/listens-at"
+"""The annotation of that Service which says where it really is: an address of loopback, a port."""
+
 _DOMAIN = ".svc.cluster.local"
 
 
