@@ -111,11 +111,13 @@ class Ingresses:
     def _locations(self, server: str) -> Iterable[Location]:
         for ingress in self._ingresses:
             spec = ingress["spec"]
-            for rule in spec.get("rules") or ():
-                if (rule.get("host") or "").lower() == server:
+            rules = spec.get("rules") or ()
+            hosts = [(rule.get("host") or "").lower() for rule in rules]
+            for host, rule in zip(hosts, rules, strict=True):
+                if host == server:
                     for path in (rule.get("http") or {}).get("paths") or ():
                         yield self._location(ingress, path)
-            if "defaultBackend" in spec and (not server or not spec.get("rules")):
+            if "defaultBackend" in spec and (server in hosts or not (server or hosts)):
                 yield self._location(ingress, {"backend": spec["defaultBackend"]})
 
     def _location(self, ingress: Object, path: Mapping[str, Any]) -> Location:
