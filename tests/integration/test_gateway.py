@@ -150,7 +150,7 @@ def test_dex_and_oauth2_proxy_must_have_the_same_secret(site: Site) -> None:
             return str(error)
         return ""
 
-    assert "/oauth2/callback" in eventually(outcome)
+    eventually(outcome, lambda found: "/oauth2/callback" in found)
     site.set_secret(path, **{"client-secret": site.secret})
     site.restart(AUTH_PROXY)
     eventually(outcome, lambda found: not found)
@@ -192,7 +192,7 @@ def test_with_tls_plain_http_is_sent_on_and_cookies_are_secure(site: Site, scrat
     site.restart(AUTH_PROXY)
 
     def secure() -> bool:
-        answer = site.visitor("https", trusted).get("/oauth2/start?rd=%2F")
+        answer = site.visitor("https").get("/oauth2/start?rd=%2F")
         return answer.status_code == 302 and "; Secure" in answer.headers["Set-Cookie"]
 
     eventually(secure)
@@ -215,7 +215,7 @@ def test_with_tls_plain_http_is_sent_on_and_cookies_are_secure(site: Site, scrat
     # Secure cookies are not sent over plain HTTP, so that nobody gets in that way.
     site.cluster.patch(INGRESS, {"spec": {"tls": None}})
     eventually(lambda: status(site), lambda found: found == 403)
-    with pytest.raises(AssertionError, match="is it Secure"):
+    with pytest.raises(AssertionError, match="a Secure cookie is not sent back"):
         site.login()
     site.cluster.patch(parameters, {"data": {"FORCE_HTTPS": "false"}})
     site.restart(AUTH_PROXY)
@@ -294,7 +294,7 @@ def test_with_istio_as_the_edge_the_load_balancer_leads_to_the_gateway(site: Sit
     listens = "rehearsal.tideflow.dev/listens-at"
     eventually(lambda: listens in (site.cluster.get(path)["metadata"].get("annotations") or {}))
     with pytest.raises(requests.exceptions.RequestException):
-        site.visitor().ask("GET", "/", allow_redirects=False)
+        site.visitor().get("/")
     opened = gateways.policy()
     opened["spec"]["ingress"] = [{"ports": [{"port": 8080}]}]
     site.cluster.apply(POLICY, opened, field_manager="tests", force=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from multidict import CIMultiDict
 
+from tideflow.rehearsal.control_plane import AUTH_PROXY
 from tideflow.rehearsal.gateway import programs
 from tideflow.rehearsal.gateway.authorization import Facts, about, allows
 from tideflow.rehearsal.gateway.messages import Answer, NoConnectionError, page, text
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 POLICIES = ("security.istio.io", "AuthorizationPolicy")
 
 _PATIENCE = aiohttp.ClientTimeout(total=60)
+_TRIES = 30
+_PAUSE = 0.1  # seconds
 _PRIVATE = {"authorization", "cookie", "proxy-authorization"}
 _HOPS = {
     "connection",
@@ -79,27 +82,33 @@ class Workloads:
         return self._world.all(*POLICIES)
 
     async def _ask_proxy(self, request: Request) -> Answer:
-        """Have oauth2-proxy answer."""
-        try:
-            async with (
-                aiohttp.ClientSession(
-                    connector=aiohttp.UnixConnector(str(self._programs.socket)),
-                    cookie_jar=aiohttp.DummyCookieJar(),
-                    auto_decompress=False,
-                    timeout=_PATIENCE,
-                ) as session,
-                session.request(
-                    request.method,
-                    f"http://oauth2-proxy{request.target}",
-                    headers=forwarded(request.headers),
-                    data=request.body or None,
-                    allow_redirects=False,
-                ) as answer,
-            ):
-                body = await answer.read()
-                return Answer(answer.status, forwarded(CIMultiDict(answer.headers)), body)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise NoConnectionError("refused") from error
+        """Have oauth2-proxy answer; one that is being replaced is waited for, as others would be there."""
+        for _ in range(_TRIES):
+            try:
+                return await self._ask_process(request)
+            except (aiohttp.ClientConnectorError, FileNotFoundError):
+                await asyncio.sleep(_PAUSE)
+            except (aiohttp.ClientError, OSError) as error:
+                raise NoConnectionError("refused") from error
+        raise NoConnectionError("refused")
+
+    async def _ask_process(self, request: Request) -> Answer:
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(str(self._programs.socket)),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                timeout=_PATIENCE,
+            ) as session,
+            session.request(
+                request.method,
+                f"http://{AUTH_PROXY}{request.target}",
+                headers=forwarded(request.headers),
+                data=request.body or None,
+                allow_redirects=False,
+            ) as answer,
+        ):
+            return Answer(answer.status, forwarded(CIMultiDict(answer.headers)), await answer.read())
 
 
 def forwarded(headers: CIMultiDict[str]) -> CIMultiDict[str]:
