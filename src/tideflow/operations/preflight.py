@@ -175,8 +175,7 @@ def _before_nodes_go(
     target: PlatformConnector, api: DigitalOcean, found: Cluster, wanted: Wanted
 ) -> Iterator[TideflowError]:
     """Yield what keeps nodes from going, with the pods that would lose something, and the numbers."""
-    cluster = target.kubernetes()
-    if cluster is not None and changing.loses_nodes(found, wanted):
+    if changing.loses_nodes(found, wanted) and (cluster := target.kubernetes()) is not None:
         size = None
         if pools.is_to_be_made(found, wanted):
             size = _offers(api).size(wanted.size)
