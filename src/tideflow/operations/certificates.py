@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import functools
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
@@ -13,10 +12,22 @@ from pyinfra import host
 from tideflow.connectors.encryption import MODES
 from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key, load
-from tideflow.engine.templates import render
 from tideflow.errors import ApplyError
 from tideflow.files import write_private
-from tideflow.operations import edges, hostnames, pairs, resolving
+from tideflow.operations import hostnames, pairs, resolving
+from tideflow.operations.issuers import (
+    ISSUERS,
+    OWN,
+    PRODUCTION,
+    SPACE,
+    STAGING,
+    asked_of,
+    forgotten,
+    has_failed,
+    is_asked_of,
+    is_ready,
+    issued,
+)
 from tideflow.operations.kubernetes import application
 from tideflow.operations.live import annotations_of, secret, shown
 from tideflow.operations.running import (
@@ -33,6 +44,7 @@ from tideflow.operations.running import (
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
 
     from pyinfra.api import FunctionCommand
 
@@ -43,21 +55,9 @@ if TYPE_CHECKING:
     from tideflow.operations.pairs import Pair
 
 SET = "kubeflow-certificate"
-TEMPLATE = Path("templates/certificate.yaml.j2")
 
-STAGING = "tideflow-letsencrypt-staging"
-PRODUCTION = "tideflow-letsencrypt"
-_SERVERS = {
-    STAGING: "https://acme-staging-v02.api.letsencrypt.org/directory",
-    PRODUCTION: "https://acme-v02.api.letsencrypt.org/directory",
-}
-_OWN = "tideflow-ca"
-
-_SPACE = edges.GATEWAY.namespace
-_CERTIFICATE = Key("cert-manager.io", "Certificate", _SPACE, "kubeflow")
 _AUTHORITY = Key("", "Secret", "cert-manager", "kubeflow-ca")
-_ISSUED = "cert-manager.io/certificate-name"  # on Secrets that cert-manager wrote
-_LONGEST_NAME = 64  # characters of a common name
+_WRITTEN = "cert-manager.io/certificate-name"  # on Secrets that cert-manager wrote
 
 
 @refusing
@@ -88,9 +88,9 @@ def wanted() -> Sequence[Manifest]:
                 host.log_styled(note, fg="yellow")
             return load([_secret_of(pair)])
         case "self-signed":
-            return _asked_of(_OWN)
+            return asked_of(OWN)
         case "acme":
-            return _asked_of(PRODUCTION)
+            return asked_of(PRODUCTION)
 
 
 @of_set(lambda *, wanted, **_: (SET, lambda: wanted))
@@ -102,17 +102,24 @@ def certificate(*, wanted: Sequence[Manifest], timeout: float, prune: Prune) -> 
     """
     target, mode = platform(), settings().encryption.mode
     options = Options(timeout=timeout, prune=prune)
-    if mode == "acme" and not _is_ready():
+    if mode == "acme" and not is_ready(PRODUCTION):
         if executing():
             _require_dns(target)
-        if not _is_asked_of(PRODUCTION):
+        is_failure = has_failed()
+        if is_failure:
+            announce("ask for the certificate once more")
+            yield forgotten()
+        if is_failure or not is_asked_of(PRODUCTION):
             # What does not work is found out where it costs nothing: Let's Encrypt refuses for a week who has
             # asked its production server too often.
-            yield from application(_asked_of(STAGING), set_name=SET, options=options)
+            yield from application(asked_of(STAGING), set_name=SET, options=options)
+            yield from issued(STAGING, timeout)
             if not executing():
                 announce("have the same certificate issued for browsers, once that has worked")
                 return
     yield from application(wanted, set_name=SET, options=options)
+    if mode in ISSUERS:
+        yield from issued(ISSUERS[mode], timeout)
     if prune != "off":
         yield from _tidy()
     if executing():
@@ -124,9 +131,9 @@ def state(target: PlatformConnector) -> str:
     encryption = settings().encryption
     if not encryption.is_on:
         return 'none, as tls is "off": what people type is not encrypted'
-    found = secret(target, Key("", "Secret", _SPACE, encryption.secret_name))
+    found = secret(target, Key("", "Secret", SPACE, encryption.secret_name))
     end = pairs.good_until(_text(found, "tls.crt"))
-    if end is None or (encryption.mode == "acme" and not _is_asked_of(PRODUCTION)):
+    if end is None or (encryption.mode == "acme" and not is_asked_of(PRODUCTION)):
         return f"none yet: {to_run('certificate' if encryption.mode == 'acme' else 'ingress')}"
     match encryption.mode:
         case "self-signed":
@@ -137,45 +144,15 @@ def state(target: PlatformConnector) -> str:
             return f"that of {encryption.certificate}, good until {end:%Y-%m-%d}"
 
 
-def _asked_of(issuer: str) -> list[Manifest]:
-    chosen, target = settings(), platform()
-    values: Mapping[str, object] = {
-        "mode": chosen.encryption.mode,
-        "issuer": issuer,
-        "server": _SERVERS.get(issuer),
-        "email": chosen.encryption.acme_email,
-        "edge": edges.edge(),
-        "hostname": chosen.hostname,
-        "secret": chosen.encryption.secret_name,
-        "authority": f"Kubeflow on {target.platform}"[:_LONGEST_NAME],
-    }
-    return load(render(TEMPLATE, values))
-
-
 def _secret_of(pair: Pair) -> dict[str, Any]:
     texts = {"tls.crt": pair.certificate, "tls.key": pair.key}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls",
-        "metadata": {"name": settings().encryption.secret_name, "namespace": _SPACE},
+        "metadata": {"name": settings().encryption.secret_name, "namespace": SPACE},
         "data": {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()},
     }
-
-
-def _is_asked_of(issuer: str) -> bool:
-    """Tell whether the live Certificate is this issuer's, and for the hostname."""
-    spec = (shown(_CERTIFICATE) or {}).get("spec", {})
-    found = (spec.get("issuerRef", {}).get("name"), spec.get("dnsNames"))
-    return found == (issuer, [settings().hostname])
-
-
-def _is_ready() -> bool:
-    """Tell whether the production server has issued the certificate."""
-    conditions = (shown(_CERTIFICATE) or {}).get("status", {}).get("conditions") or ()
-    return _is_asked_of(PRODUCTION) and any(
-        found["type"] == "Ready" and found["status"] == "True" for found in conditions
-    )
 
 
 def _require_dns(target: PlatformConnector) -> None:
@@ -194,14 +171,19 @@ def _require_dns(target: PlatformConnector) -> None:
 
 
 def _tidy() -> Generator[FunctionCommand]:
-    """Delete the Secrets that cert-manager wrote for other modes: it leaves them to whoever asked."""
+    """Delete the Secrets that cert-manager wrote for other modes: it leaves them to whoever asked.
+
+    Among them are the keys of accounts at Let's Encrypt, another of which costs nothing.
+    """
     mode = settings().encryption.mode
-    doomed = [Key("", "Secret", _SPACE, f"kubeflow-tls-{other}") for other in MODES if other != mode]
+    doomed = [Key("", "Secret", SPACE, f"kubeflow-tls-{other}") for other in MODES if other != mode]
     if mode != "self-signed":
         doomed.append(_AUTHORITY)
+    accounts = [STAGING] if mode == "acme" else [STAGING, PRODUCTION]
+    doomed += [Key("", "Secret", _AUTHORITY.namespace, name) for name in accounts]
     for key in doomed:
         live = shown(key)
-        if annotations_of(live).get(_ISSUED):
+        if live is not None and (key.name in accounts or annotations_of(live).get(_WRITTEN)):
             announce(f"delete {key}, which nothing needs any more")
             yield change(functools.partial(_delete, platform(), key))
 
