@@ -57,7 +57,7 @@ def steps(zone: str) -> list[Step]:
     old, new = (f'kubernetes_version="{version}"' for version in (_OLD, _NEW))
     larger = (new, f"node_size={_OTHER_SIZE}", "replace_nodes=true")
     record = ("dns",) if zone else ()
-    named = (f"dns_zone={zone}",) if zone else ("dns_wait_minutes=0",)
+    named = (f"dns_zone={zone}",) if zone else ("dns_wait_minutes=0", "tls=self-signed")
     return [
         Step("what would be made", ("all",), (old, *named), ("would create the cluster",), dry=True),
         Step("made", ("all",), (old, *named), ("pods are running",)),

@@ -92,7 +92,7 @@ def _forget(target: PlatformConnector, _: object) -> None:
 
 
 def _is_issued(live: Mapping[str, Any]) -> bool | None:
-    """Return True for a Certificate that is as it was asked for last, False if that failed, None otherwise.
+    """Return True for a Certificate that is as it was last asked for, False if that failed, or None.
 
     One without a status is ready as far as `readiness` goes, but its Secret is not there yet.
     """

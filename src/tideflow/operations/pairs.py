@@ -5,15 +5,18 @@ Everything that a browser would complain about later is told before anything is 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import ssl
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from tideflow.errors import SettingError
@@ -166,10 +169,10 @@ def _notes(chain: Sequence[x509.Certificate], key: Path, hostname: str, now: dt.
 def _is_trusted(chain: Sequence[x509.Certificate], hostname: str, now: dt.datetime) -> bool:
     roots = []
     for der in ssl.create_default_context().get_ca_certs(binary_form=True):
-        try:
+        # Some machines trust roots that are too odd for the library, which says so here or later.
+        with contextlib.suppress(ValueError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             roots.append(x509.load_der_x509_certificate(der))
-        except ValueError:
-            continue  # one that is too odd for the library is nobody's root
     if not roots:
         return True  # as far as anybody here can tell
     verifier = PolicyBuilder().store(Store(roots)).time(now).build_server_verifier(x509.DNSName(hostname))
