@@ -81,7 +81,7 @@ def has_failed() -> bool:
 
 
 def forgotten() -> FunctionCommand:
-    """Return the change that deletes the Certificate; its Secret stays, and who makes it anew asks at once."""
+    """Return the change that deletes the Certificate, not its Secret: one made anew is asked for at once."""
     return change(functools.partial(_forget, platform()))
 
 
@@ -92,7 +92,7 @@ def _forget(target: PlatformConnector, _: object) -> None:
 
 
 def _is_issued(live: Mapping[str, Any]) -> bool | None:
-    """Return True for a Certificate that is as it was last asked for, False if that failed, or None.
+    """Return True for a Certificate that is as it was last asked for, False if that failed.
 
     One without a status is ready as far as `readiness` goes, but its Secret is not there yet.
     """
