@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import secrets
 from pathlib import Path
@@ -12,15 +13,13 @@ import bcrypt
 import yaml
 from tests.integration.engine_runs import apply
 from tests.integration.logging_in import Visitor, login, refused
-from tests.integration.planes import eventually
+from tests.integration.planes import Plane, eventually
 
 from tideflow.rehearsal import charts
 from tideflow.rehearsal.gateway.places import LISTENS, NGINX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.integration.planes import Plane
 
     from tideflow.clients.kubernetes import Kubernetes
 
@@ -42,6 +41,21 @@ _NAMES = ("centraldashboard", "dex", "istio", "istio-ingressgateway", "oauth2-pr
 _SPACES = {"auth", "istio-system", "kubeflow", "oauth2-proxy"}
 
 
+@contextlib.contextmanager
+def running(folder: Path, binaries: Path, base: Path = SAMPLE) -> Iterator[Site]:
+    """Run a cluster with one node that people log in to."""
+    with Plane(folder, binaries) as plane:
+        plane.start(stand_ins=True, pod_ready_seconds=(0.2, 0.4))
+        site = Site(plane)
+        room = {"cpu": "16", "memory": "64Gi", "pods": "110"}
+        status = {"capacity": room, "allocatable": room}
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}, "status": status}
+        site.cluster.post("/api/v1/nodes", node)
+        site.deploy(base)
+        yield site
+        site.cluster.close()
+
+
 class Site:
     """The cluster, and what is told to people about it."""
 
@@ -60,7 +74,8 @@ class Site:
         apply(self.cluster, self.base, set_name="base")
         apply(self.cluster, [ingress(), policy()], set_name="edge")
         eventually(lambda: LISTENS in self._annotations())
-        eventually(lambda: self.visitor().get("/").status_code, lambda status: status == 403)
+        for path, expected in (("/", 403), ("/dex/healthz", 200)):
+            eventually(lambda: self.visitor().get(path).status_code, lambda found: found == expected)  # noqa: B023
 
     @property
     def address(self) -> str:
@@ -137,8 +152,8 @@ class Site:
 
 
 def hashed(password: str) -> str:
-    """Return a hash that is quickly made."""
-    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+    """Return a hash that is quickly made, as far as Dex takes it."""
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
 
 
 def ingress(**annotations: str) -> dict[str, Any]:

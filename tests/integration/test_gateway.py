@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from tests.integration import gateways
-from tests.integration.gateways import AUTH_PROXY, DEX, EMAIL, HOST, INGRESS, PASSWORDS, POLICY, Site
+from tests.integration.gateways import AUTH_PROXY, DEX, EMAIL, HOST, INGRESS, PASSWORDS, POLICY
 from tests.integration.logging_in import SESSION, welcome
-from tests.integration.planes import Plane, eventually
+from tests.integration.planes import eventually
 
 from tideflow.errors import KubernetesError
 from tideflow.rehearsal.certificates import Authority
@@ -24,6 +24,8 @@ from tideflow.rehearsal.processes import Background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.integration.gateways import Site
 
 GATEWAY = "/apis/networking.istio.io/v1beta1/namespaces/kubeflow/gateways/kubeflow-gateway"
 SECRETS = "/api/v1/namespaces/oauth2-proxy/secrets"
@@ -34,16 +36,8 @@ PARAMETERS = "/api/v1/namespaces/oauth2-proxy/configmaps"
 def site(binaries: Path, auth_proxy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Yield a cluster that people log in to."""
     assert auth_proxy.exists()
-    with Plane(tmp_path_factory.mktemp("gateway"), binaries) as plane:
-        plane.start(stand_ins=True, pod_ready_seconds=(0.2, 0.4))
-        site = Site(plane)
-        room = {"cpu": "16", "memory": "64Gi", "pods": "110"}
-        status = {"capacity": room, "allocatable": room}
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}, "status": status}
-        site.cluster.post("/api/v1/nodes", node)
-        site.deploy()
+    with gateways.running(tmp_path_factory.mktemp("gateway"), binaries) as site:
         yield site
-        site.cluster.close()
 
 
 def process(site: Site) -> Background:

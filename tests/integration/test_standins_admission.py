@@ -22,6 +22,7 @@ CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurat
 ISTIOS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/istio-sidecar-injector"
 CONFIG_MAPS = "/api/v1/namespaces/guarded/configmaps"
 DEPLOYMENT = "/apis/apps/v1/namespaces/guarded/deployments/guard"
+MERGE = "application/merge-patch+json"
 PODS = "/api/v1/namespaces/{}/pods"
 REQUESTS = {"cpu": "7m", "memory": "77Mi"}
 NO_ENDPOINTS = (
@@ -101,6 +102,32 @@ def test_a_wrong_ca_bundle_is_refused(client: Kubernetes, guarded: dict[str, Any
     refused(client, body, "x509: certificate signed by unknown authority")
     trust(client, secret(client, "guard")["ca.crt"])
     admitted(client, body)
+
+
+def test_a_webhook_is_not_reached_through_a_policy_that_lets_nobody_in(
+    client: Kubernetes, guarded: dict[str, Any]
+) -> None:
+    """The API server waits in vain, in the words that users see, until a policy admits its port to all."""
+    path = "/apis/networking.k8s.io/v1/namespaces/guarded/networkpolicies/guard"
+    hook = client.get(CONFIGURATION)["webhooks"][0]
+    client.patch(CONFIGURATION, {"webhooks": [hook | {"timeoutSeconds": 1}]}, content_type=MERGE)
+    body = {**guarded, "metadata": {**guarded["metadata"], "name": "kept-out"}}
+    apply(client, [deployment("guard", "guarded")], set_name="guard")
+    admitted(client, body)
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "guard", "namespace": "guarded"},
+        "spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]},
+    }
+    client.apply(path, policy, field_manager="tests")
+    refused(client, body, "context deadline exceeded")
+    (port,) = client.get("/api/v1/namespaces/guarded/services/guard")["spec"]["ports"]
+    opened = {"ingress": [{"ports": [{"port": port["targetPort"]}]}]}
+    client.patch(path, {"spec": opened})
+    admitted(client, body)
+    client.delete(path)
+    client.patch(CONFIGURATION, {"webhooks": [hook]}, content_type=MERGE)
 
 
 def pod(**spec: Any) -> dict[str, Any]:

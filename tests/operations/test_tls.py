@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from tests.integration.deploying import Checkout, failed, written
 from tests.integration.logging_in import SESSION, Visitor, login, start
 from tests.integration.planes import eventually
@@ -112,7 +113,15 @@ def test_a_lost_secret_is_issued_again(site: Site) -> None:
     """By cert-manager; the CA stays, and so whoever trusts it."""
     site.checkout.kubectl("delete", "secret", "-n", "istio-system", "kubeflow-tls-self-signed")
     eventually(lambda: "kubeflow-tls-self-signed" in site.left())
-    eventually(lambda: site.log_in(site.checkout.platform / "ca.crt") is None)
+
+    def gets_in() -> bool:
+        try:
+            site.log_in(site.checkout.platform / "ca.crt")
+        except requests.exceptions.SSLError:
+            return False
+        return True
+
+    eventually(gets_in)
 
 
 def test_files_are_served_and_replaced_when_they_change(

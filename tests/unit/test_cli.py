@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from tideflow import __version__
 from tideflow.cli import main
-from tideflow.rehearsal.building import OVERRIDE, PROGRAMS
+from tideflow.rehearsal.building import AUTH_PROXY, OVERRIDE, PROGRAMS
 
 
 def test_the_version_is_the_packages() -> None:
@@ -46,7 +46,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Name a folder of a control plane's programs, which nobody runs."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    for name in PROGRAMS:
+    for name in (*PROGRAMS, AUTH_PROXY):
         (folder / name).touch(mode=0o700)
     monkeypatch.setenv(OVERRIDE, str(folder))
 

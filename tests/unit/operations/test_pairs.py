@@ -31,6 +31,7 @@ class Issuer:
         names: tuple[str, ...] = (),
         days: tuple[int, int] = (-10, 80),
     ) -> None:
+        self.certificate: x509.Certificate
         self.key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         builder = (

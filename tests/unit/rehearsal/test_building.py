@@ -44,6 +44,27 @@ def test_a_given_folder_must_hold_all_five(tmp_path: Path, monkeypatch: pytest.M
     assert building.OVERRIDE in raised.value.hint
 
 
+def test_oauth2_proxy_is_looked_for_beside_given_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else in the cache, in a folder of its own: a new version of it compiles nothing else."""
+    folder = programs(tmp_path / "ready", *building.PROGRAMS)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(building.OVERRIDE, str(folder))
+    with pytest.raises(RehearsalError, match="where oauth2-proxy cannot be found or run"):
+        building.auth_proxy(print)
+    kept = building.auth_proxy_beside(folder)
+    assert kept.parent.parent == building.cache_folder()
+    assert kept.parent.name != building.digest()
+    programs(folder, building.AUTH_PROXY)
+    assert building.auth_proxy(print) == building.auth_proxy_beside(folder) == folder / building.AUTH_PROXY
+
+
+def test_oauth2_proxy_knows_its_version() -> None:
+    """The one that its module asks for."""
+    assert building._auth_proxy().flags[-1].endswith("/version.VERSION=v7.15.3")
+
+
 def test_whole_programs_in_the_cache_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was compiled before is found by the digest."""
     monkeypatch.delenv(building.OVERRIDE, raising=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tideflow.rehearsal.gateway.containers import Start
 
+_COSTS = range(10, 17)  # of bcrypt's
 _LIFETIME = 24 * 3600  # seconds; Dex's own default
 
 
@@ -28,6 +29,12 @@ class User:
     name: str
     id: str
     hash: bytes = field(repr=False)
+
+    @property
+    def is_hashed_well(self) -> bool:
+        """Whether Dex takes the hash at all: it wants a certain cost, and says so at the login."""
+        cost = self.hash.split(b"$")[2]
+        return cost.isdigit() and int(cost) in _COSTS
 
     def has(self, password: str) -> bool:
         """Tell whether this is the password."""

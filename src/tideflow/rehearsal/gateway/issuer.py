@@ -96,9 +96,8 @@ class Issuer:
         return page(200, "Health check passed")
 
     def _auth(self, request: Request) -> Answer:
-        """Send people on to the only way there is to log in."""
-        refusal = self._refusal(_query(request))
-        return refusal or moved(302, f"{self._path}/auth/{_CONNECTOR}?{request.target.partition('?')[2]}")
+        """Send people on to the only way there is to log in; what they ask for is looked at there."""
+        return moved(302, f"{self._path}/auth/{_CONNECTOR}?{request.target.partition('?')[2]}")
 
     def _begin(self, request: Request) -> Answer:
         asked = _query(request)
@@ -133,6 +132,8 @@ class Issuer:
         form = parse_qs(request.body.decode(errors="replace"), keep_blank_values=True)
         name, password = (form.get(field, [""])[0] for field in ("login", "password"))
         user = self.accounts.users.get(name.lower())
+        if user is not None and not user.is_hashed_well:
+            return page(500, "Internal Server Error", "Login error: the cost of the hash will not do.")
         if user is None or not user.has(password):
             return _form(401, name)
         code = secrets.token_hex(16)
