@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.usefixtures("binaries", "auth_proxy")
 HOST = "kubeflow.localhost"
 EMAIL = "user@example.com"
 ISSUED = ("secret,certificate,clusterissuer", "--all-namespaces", "-o", "name")
+CONTROLLER = "app.kubernetes.io/component=controller,app.kubernetes.io/name=cert-manager"
+AGO = "2026-01-01T00:00:00Z"
 STEPS = ("deploys/kubeflow_base.py", "deploys/ingress.py", "deploys/dns.py", "deploys/certificate.py")
 
 
@@ -192,6 +195,38 @@ def test_without_its_record_lets_encrypt_is_not_asked(site: Site) -> None:
     assert "run first: " in printed
     asked = site.checkout.get("certificate", "-n", "istio-system", "kubeflow")["spec"]
     assert asked["dnsNames"] == [HOST]
+
+
+def test_a_refusal_is_told_and_a_rerun_asks_anew(site: Site) -> None:
+    """cert-manager alone would not ask again for an hour; the trial begins anew, and what is served stays."""
+    alone = ("deploys/certificate.py",)
+    path = ("certificate", "-n", "istio-system", "kubeflow")
+    scale = ("scale", "deployment", "-n", "cert-manager", "cert-manager")
+    site.checkout.kubectl(*scale, "--replicas=0")
+    eventually(lambda: "cert-manager-" not in site.checkout.kubectl("get", "pods", "-A", "-l", CONTROLLER))
+    failure = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "Failed",
+        "message": "",
+        "lastTransitionTime": AGO,
+    }
+    status = {"status": {"lastFailureTime": AGO, "conditions": [failure]}}
+    how = ("--subresource=status", "--type=merge", f"-p={json.dumps(status)}")
+    site.checkout.kubectl("patch", *path, *how)
+    before = site.checkout.get(*path)
+    printed = site.deploy("tls=acme", "timeout_minutes=0.1", steps=alone, check=False)
+    assert (
+        "minutes for tideflow-letsencrypt-staging to issue the certificate of kubeflow.localhost" in printed
+    )
+    assert "docs/access.md says what helps; then run this step again" in printed
+    anew = site.checkout.get(*path)
+    assert anew["metadata"]["uid"] != before["metadata"]["uid"]
+    assert anew["spec"]["issuerRef"]["name"] == "tideflow-letsencrypt-staging"
+    assert "kubeflow-tls-acme" in site.left()
+    site.checkout.kubectl(*scale, "--replicas=1")
+    site.deploy("tls=acme", steps=alone)
+    assert site.checkout.get(*path)["spec"]["issuerRef"]["name"] == "tideflow-letsencrypt"
 
 
 def test_without_tls_it_is_said_what_breaks(site: Site) -> None:
