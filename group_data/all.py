@@ -103,6 +103,25 @@ email = "user@example.com"
 # offer it any more, and the cluster does not have it, it is "istio" all the same.
 edge = "nginx"
 
+# Whether people reach it over HTTPS, and who issues the certificate:
+#   "acme"         Let's Encrypt, once DNS leads to the load balancer; browsers trust it, and it is renewed by
+#                  itself. The name and the certificate are public then.
+#   "files"        whoever issued the one in tls_certificate; it is yours to renew.
+#   "self-signed"  a CA of the platform's own, whose certificate people import (the end of a run says where it
+#                  is). For names that the world cannot look up, and for trying out.
+#   "off"          nobody: passwords and sessions travel in clear, and notebooks refuse to be created.
+# None: "acme", or "self-signed" in a rehearsal.
+tls = None
+
+# Whom Let's Encrypt writes to if something is wrong with the certificate; tls = "acme" needs it on a real
+# platform.
+acme_email = None
+
+# With tls = "files": the certificate, followed by the intermediate ones, and its key (mode 0600, without a
+# passphrase), as paths of PEM files. After they are renewed, run deploys/ingress.py.
+tls_certificate = None
+tls_key = None
+
 # The settings of the load balancer; None leaves what is there, and one that is set no more is taken back.
 
 # How many nodes it has, 1 to 100, each for more connections and for a price of its own. DigitalOcean changes

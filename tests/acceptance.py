@@ -158,7 +158,11 @@ def _say(text: str, *, red: bool = False) -> None:
 class _Run:
     def __init__(self, platform: str, zone: str, *, seconds: float) -> None:
         self._ends = time.monotonic() + seconds
-        self._own = [f"hostname={platform}.{zone or 'example.org'}", "email=acceptance@example.org"]
+        self._own = [
+            f"hostname={platform}.{zone or 'example.org'}",
+            "email=acceptance@example.org",
+            "tls=self-signed",
+        ]
         self._environment = {"TIDEFLOW_PASSWORD": secrets.token_urlsafe(16), **os.environ}
         self._down = Step("teardown", ("teardown",), (f"confirm={platform}",), free=True)
         self._stopped = self._cut = False

@@ -54,7 +54,7 @@ def test_one_command_deploys_everything(sample: tuple[Checkout, str]) -> None:
     assert address in printed
     service = checkout.get("service", "-n", "ingress-nginx", "ingress-nginx-controller")
     listens = service["metadata"]["annotations"]["rehearsal.tideflow.dev/listens-at"]
-    assert f"Name        http://kubeflow.localhost:{listens.rpartition(':')[2]}\n" in printed
+    assert f"Name        https://kubeflow.localhost:{listens.rpartition(':')[2]}\n" in printed
 
 
 def test_a_token_alone_is_still_a_rehearsal(sample: tuple[Checkout, str]) -> None:

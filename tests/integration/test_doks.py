@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("binaries")
 
-OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
+OWN = tuple(
+    f"--data={setting}"
+    for setting in ("hostname=ml.example.org", "email=me@example.org", "acme_email=me@example.org")
+)
 
 
 @pytest.fixture(scope="module")

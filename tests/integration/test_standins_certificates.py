@@ -87,7 +87,7 @@ def test_an_issuer_in_trouble_is_alone_with_it(client: Kubernetes) -> None:
         "stringData": {"tls.crt": "no certificate", "tls.key": "no key"},
     }
     troubled: dict[str, dict[str, Any]] = {
-        "acme": {"acme": {"server": "https://acme.example.org"}},
+        "vault": {"vault": {"server": "https://vault.example.org"}},
         "broken": {"ca": {"secretName": "broken"}},
         "missing": {"ca": {"secretName": "missing"}},
     }
@@ -100,7 +100,7 @@ def test_an_issuer_in_trouble_is_alone_with_it(client: Kubernetes) -> None:
         set_name="well",
     )
     reasons = {
-        "acme": "the rehearsal stands in for self-signed issuers and for CAs only",
+        "vault": "the rehearsal stands in for self-signed issuers, for CAs and for ACME only",
         "broken": "the Secret broken holds no CA that can be used",
         "missing": "the Secret missing is not there",
     }
@@ -122,6 +122,27 @@ def test_a_deleted_secret_is_issued_again(client: Kubernetes) -> None:
     after = secret(client, "again")
     assert set(after) == set(before)
     assert after["tls.key"] != before["tls.key"]
+
+
+@pytest.mark.usefixtures("cert_manager")
+def test_who_is_asked_instead_issues_anew(client: Kubernetes) -> None:
+    """Another issuer, an ACME server here, or another name: what is ready is what is asked now."""
+    server = {"server": "https://acme.example.org", "privateKeySecretRef": {"name": "account"}}
+    issuers = [issuer("self", selfSigned={}), issuer("acme", "ClusterIssuer", acme=server)]
+    apply(client, [*issuers, certificate("moved", "self", dnsNames=["a.example.org"])])
+    before = secret(client, "moved")
+    for name in ("a.example.org", "b.example.org"):
+        asked = certificate("moved", "acme", "ClusterIssuer", dnsNames=[name])
+        apply(client, [*issuers, asked])
+        generation = client.get(f"{CERTIFICATES}/moved")["metadata"]["generation"]
+        moment(
+            client,
+            f"{CERTIFICATES}/moved",
+            lambda live: live["status"]["conditions"][0].get("observedGeneration") == generation,  # noqa: B023
+        )
+        after = secret(client, "moved")
+        assert after["tls.crt"] != before["tls.crt"]
+        verify(secret(client, "account", "cert-manager")["tls.crt"], after["tls.crt"], name)
 
 
 @pytest.mark.usefixtures("cert_manager")

@@ -104,7 +104,9 @@ def test_the_profile_has_its_name_and_owner(objects: dict[str, list[dict[str, An
 def test_settings_reach_owner_and_login(objects: dict[str, list[dict[str, Any]]], release: str) -> None:
     """Profile and Dex get the same e-mail, and MySQL the password that its clients read."""
     owner = "o'brien@example.org"
-    after = patching.patched(objects[release], stated(release).patches, {"email": owner})
+    after = patching.patched(
+        objects[release], stated(release).patches, {"email": owner, "certificate": "tls"}
+    )
     named = {(each["kind"], each["metadata"]["name"]): each for each in after}
     assert named["Profile", "kubeflow-user-example-com"]["spec"]["owner"]["name"] == owner
     dex = yaml.safe_load(named["ConfigMap", "dex"]["data"]["config.yaml"])
@@ -119,7 +121,9 @@ def test_no_image_is_of_a_registry_that_is_gone(
     objects: dict[str, list[dict[str, Any]]], release: str
 ) -> None:
     """Such a pod would stay in ImagePullBackOff for ever."""
-    after = patching.patched(objects[release], stated(release).patches, {"email": "a@example.org"})
+    after = patching.patched(
+        objects[release], stated(release).patches, {"email": "a@example.org", "certificate": "tls"}
+    )
     images = [
         container["image"]
         for each in after

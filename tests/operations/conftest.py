@@ -50,7 +50,8 @@ class Scratch(Folder):
         made.write("kubeconfig", yaml.safe_dump(kubeconfig))
         shutil.copytree(PROJECT / "group_data", folder / "group_data")
         made.write(
-            "group_data/kubeconfig.py", 'hostname = "kubeflow.example.org"\nemail = "ada@example.org"\n'
+            "group_data/kubeconfig.py",
+            'hostname = "kubeflow.example.org"\nemail = "ada@example.org"\ntls = "self-signed"\n',
         )
         made.inventory("one")
         return made

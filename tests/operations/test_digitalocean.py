@@ -16,7 +16,10 @@ from tideflow.rehearsal.control_plane import NAMES
 if TYPE_CHECKING:
     from pathlib import Path
 
-OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
+OWN = tuple(
+    f"--data={setting}"
+    for setting in ("hostname=ml.example.org", "email=me@example.org", "acme_email=me@example.org")
+)
 
 
 @pytest.fixture

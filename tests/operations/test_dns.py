@@ -293,7 +293,7 @@ def test_a_domain_that_the_account_does_not_have_is_told_before_anything_is_made
         "DIGITALOCEAN_ACCESS_TOKEN": account.twin.token,
         "DIGITALOCEAN_END_POINT": account.twin.endpoint,
     }
-    own = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
+    own = ("--data=hostname=ml.example.org", "--data=email=me@example.org", "--data=tls=self-signed")
     steps = ("deploys/load_balancer.py", "deploys/dns.py")
     status, printed = account.run(
         *steps, *own, "--data", "dns_zone=example.org", step="cluster", how="--dry", **real

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from tests.operations.conftest import Scratch
 
-OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
+OWN = tuple(
+    f"--data={setting}"
+    for setting in ("hostname=ml.example.org", "email=me@example.org", "acme_email=me@example.org")
+)
 OPTIONS = {path: ANSWERS[path] for path in ("kubernetes/options", "1-clicks")}
 
 

@@ -20,7 +20,10 @@ from tests.operations.clouds import NAME, Cloud, described
 from tideflow.clients.provided import Cluster, Credentials
 from tideflow.connectors import access
 
-OWN = ("--data", "hostname=ml.example.org", "--data", "email=me@example.org")
+OWN = tuple(
+    f"--data={setting}"
+    for setting in ("hostname=ml.example.org", "email=me@example.org", "acme_email=me@example.org")
+)
 STEP = "deploys/teardown.py"
 CONFIRMED = ("--data", "confirm=ml-platform")
 # As slow as this, there is time to kill a run.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from tideflow.connectors import reading
 from tideflow.connectors.balancing import Balancing
+from tideflow.connectors.encryption import Encryption
 from tideflow.errors import SettingError
 from tideflow.rehearsal.pace import PACES
 
@@ -77,6 +78,7 @@ class Settings:
     addons: tuple[str, ...]
     edge: Edge
     balancing: Balancing
+    encryption: Encryption
     hostname: str
     email: str
     dns_zone: str | None
@@ -139,6 +141,7 @@ class Settings:
             addons=reading.slugs(data, "addons"),
             edge=reading.choice(data, "edge", EDGES),
             balancing=Balancing.read(data, hostname),
+            encryption=Encryption.read(data, rehearsal=rehearsal, email=email, form=_EMAIL),
             hostname=hostname,
             email=email,
             dns_zone=zone,
@@ -158,7 +161,7 @@ class Settings:
         )
 
     def refuse_placeholders(self) -> None:
-        """Raise ``SettingError`` if hostname or e-mail are still the defaults; for real platforms."""
+        """Raise ``SettingError`` for defaults that will not do on a real platform, such as the hostname's."""
         for setting, value, placeholder in (
             ("hostname", self.hostname, PLACEHOLDER_HOSTNAME),
             ("email", self.email, PLACEHOLDER_EMAIL),
@@ -168,6 +171,7 @@ class Settings:
                     f"the setting {setting} is still the placeholder {placeholder}",
                     hint=f"set {setting} in group_data/all.py to your own; nothing was created",
                 )
+        self.encryption.refuse_hopeless(self.hostname, sources=self.balancing.sources)
 
 
 def _name(data: Data, setting: str, *, like: str) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.engine.manifests import Manifest
-    from tideflow.vendoring.pins import Pins, Release
+    from tideflow.vendoring.pins import Patch, Pins, Release
 
 SET = "kubeflow-base"
 PINS = Path("vendored/kubeflow.toml")
@@ -155,7 +155,7 @@ def _read(folder: Path, stated: Pins | Release) -> Base:
 def _patched(folder: Path, stated: Pins | Release) -> Base:
     from tideflow.vendoring.patching import patched  # noqa: PLC0415 - pydantic is slow to import
 
-    patches = [patch for patch in stated.patches if not patch.edge]
+    patches = [patch for patch in stated.patches if not patch.edge and _is_of_mode(patch)]
     manifests = load(folder, cache=platform().folder / "cache")
     bodies = patched([manifest.body for manifest in manifests], patches, {"email": settings().email})
     manifests = _with_bodies(manifests, bodies)
@@ -177,10 +177,18 @@ def _at_the_edge(found: Base, stated: Pins | Release) -> Base:
 
     # First, as webhooks are behind them.
     manifests = [*_policies(found.manifests), *found.manifests]
-    if patches := [patch for patch in stated.patches if patch.edge == edges.edge()]:
-        bodies = patched([manifest.body for manifest in manifests], patches, {})
-        manifests = edges.annotated(_with_bodies(manifests, bodies))
+    if patches := [patch for patch in stated.patches if patch.edge == edges.edge() and _is_of_mode(patch)]:
+        values = {"certificate": settings().encryption.secret_name}
+        bodies = patched([manifest.body for manifest in manifests], patches, values)
+        manifests = _with_bodies(manifests, bodies)
+    if edges.edge() == "istio":
+        manifests = edges.annotated(manifests)
     return dataclasses.replace(found, manifests=manifests)
+
+
+def _is_of_mode(patch: Patch) -> bool:
+    encryption = settings().encryption
+    return not patch.tls or (encryption.is_on if patch.tls == "on" else encryption.mode == patch.tls)
 
 
 def _policies(manifests: Sequence[Manifest]) -> list[Manifest]:

@@ -128,6 +128,13 @@ def gateway(*, hostname: str) -> Generator[FunctionCommand]:
             f"{_SERVES} takes {', '.join(taken)}, and not the setting hostname, {hostname}",
             hint=f"put it right: {to_run('kubeflow_base')}",
         )
+    secret = settings().encryption.secret_name if settings().encryption.is_on else None
+    presented = {(server.get("tls") or {}).get("credentialName") for server in live["spec"]["servers"]}
+    if executing() and presented - {None} != ({secret} if secret else set()):
+        raise SettingError(
+            f"{_SERVES} does not present the certificate that the setting tls is about",
+            hint=f"put it right: {to_run('kubeflow_base')}",
+        )
     host.noop(f"{_SERVES} takes {hostname}, and whatever else leads to its address")
 
 

@@ -10,7 +10,7 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
-from tideflow.operations import balancers, dns, edges
+from tideflow.operations import balancers, certificates, dns, edges
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.commands import programs, to_run
@@ -96,12 +96,14 @@ def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
     yield f"    Kubeflow    {_deployed(cluster)}"
     ingress = shown(INGRESS)
     if edges.edge() == "istio":
-        yield f"    Name        http://{settings().hostname}{balancers.port(target)}"
+        scheme = "https" if settings().encryption.is_on else "http"
+        yield f"    Name        {scheme}://{settings().hostname}{balancers.port(target)}"
     elif ingress is None:
         yield f"    Name        none yet: {to_run('ingress')}"
     else:
         scheme = "https" if ingress["spec"].get("tls") else "http"
         yield f"    Name        {scheme}://{ingress['spec']['rules'][0]['host']}{balancers.port(target)}"
+    yield f"    Certificate {certificates.state(target)}"
     if address := balancers.address(target):
         yield f"    Address     {address} (the load balancer's)"
     elif target.digitalocean is not None:

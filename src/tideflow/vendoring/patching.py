@@ -37,7 +37,7 @@ def patched(
 
 def check(release: Release, objects: Sequence[dict[str, Any]]) -> None:
     """Raise VendoringError unless everything stated about ``release`` is about objects that it has."""
-    patched(objects, release.patches, {"email": "somebody@example.org"})
+    patched(objects, release.patches, {"email": "somebody@example.org", "certificate": "a-certificate"})
     for credential in release.credentials:
         meant = [obj for obj in objects if credential.matches(obj)]
         if not meant:

@@ -93,15 +93,17 @@ class Patch(ObjectPattern):
     """A value inside a vendored object that has to be another than upstream's; see ``patching``.
 
     ``path`` is a JSON pointer. The value there is ``was`` or, if it is text, contains it; otherwise the patch
-    does not fit this release any more. It becomes ``becomes``, in which ``{email}`` stands for the setting.
-    With an ``edge`` it is for platforms with that setting only.
+    does not fit this release any more. It becomes ``becomes``, in which ``{email}`` stands for the setting,
+    and ``{certificate}`` for the Secret with the hostname's certificate. With an ``edge`` it is for platforms
+    with that setting only, with ``tls`` for those that have TLS (``on``), or a certificate of Let's Encrypt.
     """
 
     path: Pointer
     was: Any
     becomes: Any
     reason: Text
-    edge: Literal["", "istio"] = ""
+    edge: Literal["", "istio", "nginx"] = ""
+    tls: Literal["", "on", "acme"] = ""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

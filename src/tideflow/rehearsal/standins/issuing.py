@@ -1,6 +1,7 @@
 """cert-manager: Issuers get ready, Certificates become Secrets, its webhook has a certificate of its own.
 
-Only while cert-manager's own pods run. Issuers are self-signed or a CA in a Secret; others stay unready.
+Only while cert-manager's own pods run. Issuers are self-signed, a CA in a Secret, or ACME: then the CA is in
+the Secret of the account's key, and issues without looking whether the name leads here. Others stay unready.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _SECRET = ("", "Secret")
 _DEPLOYMENT = ("apps", "Deployment")
 _LONGEST_NAME = 64  # characters of a common name (RFC 5280, ub-common-name)
 _MANAGER = "cert-manager-certificates-issuing"
+_ISSUER = "cert-manager.io/issuer-name"
 
 
 def _issuers(world: World) -> None:
@@ -39,6 +41,7 @@ def _issuers(world: World) -> None:
         return
     for type_ in _ISSUERS:
         for issuer in world.all(*type_):
+            _register(world, issuer)
             problem = _problem(world, issuer)
             _say_ready(
                 world,
@@ -50,15 +53,26 @@ def _issuers(world: World) -> None:
             )
 
 
+def _register(world: World, issuer: Mapping[str, Any]) -> None:
+    """Make the account of an ACME issuer: a Secret with its key, and here with a CA that it is the key of."""
+    if "acme" in issuer["spec"] and _ca_secret(world, issuer) is None:
+        authority = Authority.new(f"rehearsal of {issuer['metadata']['name']}"[:_LONGEST_NAME])
+        texts = {"tls.key": authority.private_key, "tls.crt": authority.certificate}
+        namespace = issuer["metadata"].get("namespace", NAMESPACE)
+        _apply_secret(
+            world, namespace, _ca_name(issuer), texts, annotations={}, manager="cert-manager-acme-accounts"
+        )
+
+
 def _problem(world: World, issuer: Mapping[str, Any]) -> str:
     if "selfSigned" in issuer["spec"]:
         return ""
-    if "ca" in issuer["spec"]:
-        name = issuer["spec"]["ca"]["secretName"]
+    if "ca" in issuer["spec"] or "acme" in issuer["spec"]:
+        name = _ca_name(issuer)
         if _ca_secret(world, issuer) is None:
             return f"the Secret {name} is not there"
         return "" if _authority(world, issuer) else f"the Secret {name} holds no CA that can be used"
-    return "the rehearsal stands in for self-signed issuers and for CAs only"
+    return "the rehearsal stands in for self-signed issuers, for CAs and for ACME only"
 
 
 def _certificates(world: World) -> None:
@@ -67,7 +81,7 @@ def _certificates(world: World) -> None:
     for certificate in world.all(*_CERTIFICATE):
         metadata, spec = certificate["metadata"], certificate["spec"]
         secret = world.get(*_SECRET, metadata["namespace"], spec["secretName"])
-        if secret is None or not (secret.get("data") or {}).get("tls.crt"):
+        if secret is None or not _is_as_asked(secret, spec):
             issued = _issue(world, certificate)
             if issued is None:
                 continue
@@ -75,6 +89,20 @@ def _certificates(world: World) -> None:
         _say_ready(
             world, certificate, _CERTIFICATE, "Ready", "the certificate is up to date", ready=True, revision=1
         )
+
+
+def _is_as_asked(secret: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """Tell whether a Secret has a certificate of the issuer, and for the names, that are asked for now."""
+    by = (secret["metadata"].get("annotations") or {}).get(_ISSUER)
+    try:
+        found = x509.load_pem_x509_certificate(base64.b64decode((secret.get("data") or {})["tls.crt"]))
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns_names = names.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        dns_names = []
+    except (KeyError, ValueError):
+        return False
+    return by == spec["issuerRef"]["name"] and set(dns_names) == set(spec.get("dnsNames") or ())
 
 
 def _issue(world: World, certificate: Mapping[str, Any]) -> dict[str, str] | None:
@@ -100,7 +128,9 @@ def _issue(world: World, certificate: Mapping[str, Any]) -> dict[str, str] | Non
             return None
         authority = found
     issued, key = authority.issue(name, dns_names=dns_names, addresses=addresses)
-    return {"tls.crt": issued, "tls.key": key, "ca.crt": authority.certificate}
+    made = {"tls.crt": issued, "tls.key": key}
+    # Who asks an ACME server is expected to know its CA.
+    return made if "acme" in issuer["spec"] else made | {"ca.crt": authority.certificate}
 
 
 def _authority(world: World, issuer: Mapping[str, Any]) -> Authority | None:
@@ -116,7 +146,12 @@ def _authority(world: World, issuer: Mapping[str, Any]) -> Authority | None:
 
 def _ca_secret(world: World, issuer: Mapping[str, Any]) -> dict[str, Any] | None:
     namespace = issuer["metadata"].get("namespace", NAMESPACE)
-    return world.get(*_SECRET, namespace, issuer["spec"]["ca"]["secretName"])
+    return world.get(*_SECRET, namespace, _ca_name(issuer))
+
+
+def _ca_name(issuer: Mapping[str, Any]) -> str:
+    spec = issuer["spec"]
+    return str(spec["ca"]["secretName"] if "ca" in spec else spec["acme"]["privateKeySecretRef"]["name"])
 
 
 def _webhook(world: World) -> None:
@@ -148,7 +183,7 @@ def _write_secret(world: World, certificate: Mapping[str, Any], issued: Mapping[
         issued,
         annotations={
             "cert-manager.io/certificate-name": metadata["name"],
-            "cert-manager.io/issuer-name": spec["issuerRef"]["name"],
+            _ISSUER: spec["issuerRef"]["name"],
         },
         manager=_MANAGER,
     )
@@ -190,7 +225,13 @@ def _say_ready(
 ) -> None:
     wanted = "True" if ready else "False"
     conditions = (found.get("status") or {}).get("conditions") or ()
-    said = {"type": "Ready", "status": wanted, "reason": reason, "message": message}
+    said = {
+        "type": "Ready",
+        "status": wanted,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": found["metadata"].get("generation", 1),
+    }
     if any(said.items() <= each.items() for each in conditions):
         return
     status: dict[str, Any] = {
@@ -198,7 +239,6 @@ def _say_ready(
             {
                 **said,
                 "lastTransitionTime": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "observedGeneration": found["metadata"].get("generation", 1),
             }
         ]
     }
