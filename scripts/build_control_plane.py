@@ -6,7 +6,8 @@ from tideflow.errors import TideflowError
 from tideflow.rehearsal import building
 
 try:
-    building.binaries(lambda line: print(f"set-up: {line}", flush=True))
+    for build in (building.binaries, building.auth_proxy):
+        build(lambda line: print(f"set-up: {line}", flush=True))
 except TideflowError as error:
     sys.exit(f"set-up: {error}")
 except KeyboardInterrupt:

@@ -13,12 +13,22 @@ from tideflow.errors import RehearsalError
 from tideflow.rehearsal import building
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(scope="session")
 def binaries(pytestconfig: pytest.Config) -> Path:
     """Return the folder of the control plane's programs, compiled now if nobody has yet."""
+    return _built(pytestconfig, building.binaries)
+
+
+@pytest.fixture(scope="session")
+def auth_proxy(pytestconfig: pytest.Config) -> Path:
+    """Return the program oauth2-proxy, compiled now if nobody has yet."""
+    return _built(pytestconfig, building.auth_proxy)
+
+
+def _built(pytestconfig: pytest.Config, build: Callable[[Callable[[str], None]], Path]) -> Path:
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
     def show(line: str) -> None:
@@ -26,7 +36,7 @@ def binaries(pytestconfig: pytest.Config) -> Path:
             print(line, flush=True)  # noqa: T201 - minutes without a word look like a hang
 
     try:
-        return building.binaries(show)
+        return build(show)
     except RehearsalError as error:
         pytest.skip(f"the control plane cannot be had here: {error}")
 

@@ -113,7 +113,7 @@ def twin(port: int, token: str | None, folder: Path) -> None:
     from tideflow.files import locked, private_folder  # noqa: PLC0415 - see above
     from tideflow.rehearsal import clusters, tokens  # noqa: PLC0415 - see above
     from tideflow.rehearsal.background import Pace  # noqa: PLC0415 - see above
-    from tideflow.rehearsal.building import binaries  # noqa: PLC0415 - see above
+    from tideflow.rehearsal.building import auth_proxy, binaries  # noqa: PLC0415 - see above
     from tideflow.rehearsal.twin.server import listening, serve  # noqa: PLC0415 - see above
 
     def taken() -> None:
@@ -128,6 +128,7 @@ def twin(port: int, token: str | None, folder: Path) -> None:
             click.echo(f"the twin's API is at {address}; end it with Ctrl-C")
 
         programs = binaries(click.echo)
+        auth_proxy(click.echo)
         try:
             serve(folder, listener, token=token, binaries=programs, pace=Pace(), ready=ready)
         finally:

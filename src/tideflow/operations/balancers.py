@@ -27,6 +27,7 @@ from tideflow.operations.running import (
     present_cluster,
     to_run,
 )
+from tideflow.rehearsal.gateway.places import LISTENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -68,6 +69,12 @@ def told(target: PlatformConnector) -> str | None:
     """Return what the Service says of where its load balancer is: an address or a name; None if nothing."""
     said = (entry.get("ip") or entry.get("hostname") for entry in _entries(_service(target)))
     return next(filter(None, said), None)
+
+
+def port(target: PlatformConnector) -> str:
+    """Return what a name needs behind it to be reached, such as ``:27443``: only a rehearsal has a port."""
+    listens = annotations_of(_service(target)).get(LISTENS, "") if target.rehearsal else ""
+    return "".join(listens.rpartition(":")[1:])
 
 
 def _service(target: PlatformConnector) -> dict[str, Any] | None:

@@ -97,11 +97,12 @@ def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
     yield f"    Kubeflow    {_deployed(cluster)}"
     ingress = shown(INGRESS)
     if edges.edge() == "istio":
-        yield f"    Name        http://{settings().hostname}"
+        yield f"    Name        http://{settings().hostname}{balancers.port(target)}"
     elif ingress is None:
         yield f"    Name        none yet: {to_run('ingress')}"
     else:
-        yield f"    Name        http://{ingress['spec']['rules'][0]['host']}"
+        scheme = "https" if ingress["spec"].get("tls") else "http"
+        yield f"    Name        {scheme}://{ingress['spec']['rules'][0]['host']}{balancers.port(target)}"
     if address := balancers.address(target):
         yield f"    Address     {address} (the load balancer's)"
     elif target.digitalocean is not None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tideflow.errors import RehearsalError
 
-_PORTS = range(20000, 32768)  # below those that Linux gives to outgoing connections, which could take ours
+PORTS = range(20000, 32768)
+"""Where our ports are: below those that Linux gives to outgoing connections, which could take ours."""
+
 _LONGEST_PATH = 107  # bytes of a socket's path, from unix(7)
 _INTERVAL = 0.1  # seconds
 _LONGEST_NAME = "/localhost:2380"  # of the sockets that come into the folder
@@ -45,13 +47,20 @@ def _can_be_had(port: int, kind: socket.SocketKind) -> bool:
 def free_port() -> int:
     """Return a port of loopback on which nobody listens; raise `RehearsalError` if none is found."""
     for _ in range(200):
-        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        port = PORTS.start + secrets.randbelow(len(PORTS))
         if port_is_free(port):
             return port
     raise RehearsalError(
-        f"no free port was found from {_PORTS.start} to {_PORTS.stop - 1}",
+        f"no free port was found from {PORTS.start} to {PORTS.stop - 1}",
         hint="end what listens there; `ss -tln` lists it",
     )
+
+
+def usual_port(folder: Path) -> int:
+    """Return a port for what is about ``folder``, the same each time if nobody listens there."""
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).digest()
+    port = PORTS.start + int.from_bytes(digest[:4], "big") % len(PORTS)
+    return port if port_is_free(port) else free_port()
 
 
 def socket_folder(folder: Path) -> Path:

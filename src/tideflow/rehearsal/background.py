@@ -16,7 +16,7 @@ from tideflow.errors import RehearsalError
 from tideflow.files import locked, private_folder, write_private
 from tideflow.rehearsal import clusters, tokens
 from tideflow.rehearsal.addresses import free_port, port_is_free
-from tideflow.rehearsal.building import binaries
+from tideflow.rehearsal.building import auth_proxy, binaries
 from tideflow.rehearsal.pace import Pace
 from tideflow.rehearsal.processes import Background
 
@@ -61,6 +61,7 @@ class Rehearsal:
         with locked(
             self.folder / "lock", lambda: progress("somebody else is starting the rehearsal; waiting")
         ):
+            auth_proxy(progress)
             settings = {
                 "port": self._port(),
                 "binaries": str(binaries(progress)),

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import ipaddress
+import ssl
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -139,6 +141,17 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+def server_context(certificate: str, key: str) -> ssl.SSLContext:
+    """Return what presents a certificate; raises `ssl.SSLError` for what is none, or has another key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # OpenSSL reads files only.
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # made 0600
+        file.write(f"{certificate}\n{key}")
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
 
 
 def _alternatives(dns_names: Iterable[str], addresses: Iterable[str]) -> list[x509.GeneralName]:

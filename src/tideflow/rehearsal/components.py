@@ -15,6 +15,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 
 from tideflow.files import private_folder, write_private
+from tideflow.rehearsal.building import auth_proxy_beside
 from tideflow.rehearsal.certificates import Authority, key_pem, load_key, new_key
 
 ADMIN = "tideflow-rehearsal"
@@ -97,6 +98,7 @@ def launches(settings: Settings) -> dict[str, Launch]:
             "stand-ins",
             (
                 *(sys.executable, "-m", "tideflow.rehearsal.standins", "--folder", str(settings.folder)),
+                *("--auth-proxy", str(auth_proxy_beside(settings.binaries))),
                 *(("--realistic",) if settings.realistic else ()),
             ),
             settings.folder,

@@ -23,6 +23,9 @@ from tideflow.rehearsal.processes import Background
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "stand-ins")
 """The components, in the order in which they are started."""
 
+AUTH_PROXY = "oauth2-proxy"
+"""The process that the stand-ins start once its pods are ready, and that ends with them."""
+
 _PATIENCE = 90.0  # seconds; it takes 5, but machines may be busy
 _INTERVAL = 0.1  # seconds
 _LONGEST_MESSAGE = 300  # characters of a log in an error message
@@ -234,6 +237,8 @@ class ControlPlane:
             processes = [self._process(name) for name in group if name in names]
             with ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
                 list(pool.map(lambda process: process.stop(timeout), processes))
+        if "stand-ins" in names:  # who would start it again is gone
+            self._process(AUTH_PROXY).stop(timeout)
 
     def _wait_for(self, what: str, ready: Callable[[], bool], needed: Collection[str]) -> None:
         deadline = time.monotonic() + _PATIENCE

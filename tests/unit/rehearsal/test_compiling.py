@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from tideflow.errors import RehearsalError
 from tideflow.rehearsal import building, compiling
+
+MODULE = compiling.Module(title="the control plane", sources=building.SOURCES)
 
 
 def fake_go(folder: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -98,7 +101,7 @@ def test_without_uv_there_may_be_pip(
 )
 def test_a_failure_is_one_line_that_says_what_to_do(output: str, message: str) -> None:
     """Of pages of output a person needs one line."""
-    error = compiling._failure(output.splitlines(), Path("/cache/.unfinished-1"))
+    error = compiling._failure(MODULE, output.splitlines(), Path("/cache/.unfinished-1"))
     assert error.message.startswith(message)
     assert error.hint
     assert "\n" not in str(error)
@@ -106,7 +109,7 @@ def test_a_failure_is_one_line_that_says_what_to_do(output: str, message: str) -
 
 def test_a_failures_line_is_capped() -> None:
     """A line of the linker can be a page long."""
-    assert len(compiling._failure(["x" * 5000], Path("/cache/work")).message) < 400
+    assert len(compiling._failure(MODULE, ["x" * 5000], Path("/cache/work")).message) < 400
 
 
 def test_too_little_disk_is_said_before_anything_is_started(
@@ -116,16 +119,15 @@ def test_too_little_disk_is_said_before_anything_is_started(
     usage = shutil.disk_usage(tmp_path)._replace(free=3 * 1024**3)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(RehearsalError, match=r"takes 4 GB of disk, and .* has 3\.0 GB"):
-        compiling.check_room(tmp_path)
+        compiling.check_room(MODULE, tmp_path)
 
 
 def test_too_little_memory_is_said_before_anything_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The linker would be killed minutes later."""
-    monkeypatch.setattr(compiling, "DISK_NEEDED", 0)
     monkeypatch.setattr(compiling, "_memory_available", lambda: 1024**3)
     with pytest.raises(RehearsalError, match=r"takes 3 GB of memory, and 1\.0 GB are available"):
-        compiling.check_room(tmp_path)
+        compiling.check_room(dataclasses.replace(MODULE, disk=0), tmp_path)
     monkeypatch.undo()
     assert compiling._memory_available() > 0

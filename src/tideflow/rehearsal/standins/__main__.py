@@ -13,6 +13,7 @@ from tideflow.clients.kubernetes import Kubernetes
 from tideflow.rehearsal import system
 from tideflow.rehearsal.certificates import Authority
 from tideflow.rehearsal.control_plane import ControlPlane
+from tideflow.rehearsal.gateway.keeper import Keeper
 from tideflow.rehearsal.standins import balancers, dependencies, issuing, metrics, profiles, volumes
 from tideflow.rehearsal.standins.bundles import bundles
 from tideflow.rehearsal.standins.egress import Egress
@@ -25,7 +26,8 @@ _INJECTOR = Pass("injector", (("", "ConfigMap"),), lambda _: None)
 @click.command()
 @click.option("--folder", required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--realistic", is_flag=True, help="Have what needs a database crash until there is one.")
-def main(folder: Path, *, realistic: bool) -> None:
+@click.option("--auth-proxy", required=True, type=click.Path(path_type=Path), help="The program.")
+def main(folder: Path, *, realistic: bool, auth_proxy: Path) -> None:
     """Stand in for cloud and controllers until told to end; says so in ``standins.ready`` when it does."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -36,6 +38,7 @@ def main(folder: Path, *, realistic: bool) -> None:
     world = World(cluster)
     egress = Egress(control_plane.sockets / "egress.sock", world, authority)
     threading.Thread(target=egress.serve_forever, daemon=True).start()
+    gateway = Keeper(control_plane, world, auth_proxy)
     signal.signal(signal.SIGTERM, lambda *_: world.stop())
     world.run(
         [
@@ -50,10 +53,12 @@ def main(folder: Path, *, realistic: bool) -> None:
             dependencies.dependencies(realistic=realistic),
             _INJECTOR,
             metrics.WATCHED,
+            *gateway.passes(),
         ],
         ready=(folder / "standins.ready").touch,
     )
     egress.shutdown()
+    gateway.close()
 
 
 if __name__ == "__main__":

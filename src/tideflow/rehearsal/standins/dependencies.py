@@ -36,7 +36,7 @@ def _work(world: World, *, clients: dict[tuple[str, str], str]) -> None:
     for pod in world.all(*_POD):
         metadata = pod["metadata"]
         annotations = metadata.get("annotations") or {}
-        needed = annotations.get(NEEDS) or clients.get((metadata["namespace"], _deployment(metadata)))
+        needed = annotations.get(NEEDS) or clients.get((metadata["namespace"], deployment_of(metadata)))
         if not needed or metadata.get("deletionTimestamp") or _is_ready(pod):
             continue
         namespace, _, name = needed.rpartition("/")
@@ -45,7 +45,7 @@ def _work(world: World, *, clients: dict[tuple[str, str], str]) -> None:
             world.cluster.patch(world.path(pod, *_POD), {"metadata": {"annotations": {_FAILS: fails}}})
 
 
-def _deployment(metadata: dict[str, Any]) -> str:
+def deployment_of(metadata: dict[str, Any]) -> str:
     """Return the name of the Deployment that a pod is of: its ReplicaSet's without the hash."""
     for owner in metadata.get("ownerReferences") or ():
         if owner["kind"] == "ReplicaSet":

@@ -15,10 +15,11 @@ import json
 import logging
 import socketserver
 import ssl
-import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
+from tideflow.rehearsal.certificates import server_context
+from tideflow.rehearsal.gateway.places import Places
 from tideflow.rehearsal.standins import admission, issuing, metrics
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE = 10.0  # seconds; the API server waits as long for a webhook
+_LONGEST_WAIT = 40.0  # seconds; the API server waits for 30 at most
 _LONGEST_REQUEST = 8_000  # bytes up to the end of the request's head
 _KUBELET = "10250"
 
@@ -44,6 +46,7 @@ class Egress(socketserver.ThreadingUnixStreamServer):
         socket_path.unlink(missing_ok=True)
         super().__init__(str(socket_path), _Tunnel)
         self.world = world
+        self.places = Places(world)
         self._authority = authority
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self._lock = threading.Lock()
@@ -66,7 +69,7 @@ class Egress(socketserver.ThreadingUnixStreamServer):
                     pems = self._authority.issue(server_name[:64], dns_names=[server_name])
                 else:
                     pems = (certificate, key)
-                found = self._contexts[server_name, certificate] = _context(*pems)
+                found = self._contexts[server_name, certificate] = server_context(*pems)
             return found
 
     def _mounted(self, server_name: str) -> tuple[str, str] | None:
@@ -110,6 +113,9 @@ class _Tunnel(socketserver.BaseRequestHandler):
             target = self._connect()
             host, _, port = target.rpartition(":")
             if self.server.is_pod(host):
+                if port.isdecimal() and not self.server.places.admits_outside(host, int(port)):
+                    self._keep_waiting()
+                    return
                 self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 self._serve()
             elif port == _KUBELET:
@@ -127,6 +133,11 @@ class _Tunnel(socketserver.BaseRequestHandler):
             head += received
         words = head.split(b"\r\n", 1)[0].split()
         return words[1].decode() if len(words) == 3 and words[0] == b"CONNECT" else ":"  # noqa: PLR2004 - HTTP
+
+    def _keep_waiting(self) -> None:
+        """Say nothing, as a network policy does, until whoever waits has had enough."""
+        self.request.settimeout(_LONGEST_WAIT)
+        self.request.recv(1)
 
     def _refuse(self, status: int, why: str) -> None:
         # The API server passes the first line on to whoever asked, and nothing after it.
@@ -184,16 +195,6 @@ class _Webhook(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing: there are hundreds of calls."""
-
-
-def _context(certificate: str, key: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # OpenSSL reads files only.
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # made 0600
-        file.write(certificate + key)
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
 
 
 def _decoded(text: str) -> str:

@@ -46,7 +46,7 @@ def patches(world: World, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         "service.istio.io/canonical-name": labels.get("service.istio.io/canonical-name")
         or labels.get("app.kubernetes.io/name")
         or labels.get("app")
-        or owner["name"][:63].rstrip("-."),
+        or _workload(owner, labels)[:63].rstrip("-."),
         "service.istio.io/canonical-revision": labels.get("app.kubernetes.io/version")
         or labels.get("version")
         or "latest",
@@ -64,6 +64,12 @@ def patches(world: World, request: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not native:
         result.append({"op": "add", "path": "/spec/containers/0", "value": _proxy(proxy)})
     return result
+
+
+def _workload(owner: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Return what a pod is called after: its Deployment, whose ReplicaSet's name ends with a hash."""
+    name = str(owner["name"])
+    return name.removesuffix(f"-{labels['pod-template-hash']}") if "pod-template-hash" in labels else name
 
 
 def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

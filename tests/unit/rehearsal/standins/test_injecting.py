@@ -135,10 +135,12 @@ def test_settings_that_nobody_can_read_are_the_defaults(data: dict[str, str] | N
     ],
 )
 def test_a_workload_is_named_by_its_labels(labels: dict[str, str]) -> None:
-    """In Istio's order; without any, by its owner."""
+    """In Istio's order; without any, by its owner, a Deployment by its own name."""
     key = "service.istio.io/canonical-name"
     assert injected(pod(labels=labels), settings())["metadata"]["labels"][key] == "a"
     assert injected(pod("owner"), settings())["metadata"]["labels"][key] == "owner"
+    of_deployment = pod("owner-5d4", labels={"pod-template-hash": "5d4"})
+    assert injected(of_deployment, settings())["metadata"]["labels"][key] == "owner"
 
 
 @pytest.mark.parametrize("where", ["labels", "annotations"])
