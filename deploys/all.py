@@ -2,5 +2,5 @@
 
 from pyinfra import local
 
-for _step in ("cluster", "load_balancer", "kubeflow_base", "ingress", "auth", "dns", "status"):
+for _step in ("cluster", "load_balancer", "kubeflow_base", "auth", "credentials", "ingress", "dns", "status"):
     local.include(f"./{_step}.py")

@@ -124,6 +124,11 @@ load_balancer_idle_seconds = None
 # Set to true in one run (--data change_password=true) to choose another password.
 change_password = False
 
+# Set to true in one run (--data rotate_credentials=true) to have the credentials that programs use among each
+# other made anew, and what reads them restarted; everybody has to log in again. Databases are left, with a
+# word on what to do by hand.
+rotate_credentials = False
+
 # --- What goes --------------------------------------------------------------------------------------------
 
 # What to delete of what a step once applied and no longer has, as when a new release of Kubeflow dropped it:

@@ -84,6 +84,7 @@ class Settings:
     dns_overwrite: bool
     dns_wait_seconds: float | None
     change_password: bool
+    rotate_credentials: bool
     timeout_seconds: float
     access_seconds: int
     kubeconfig_seconds: int
@@ -146,6 +147,7 @@ class Settings:
             dns_overwrite=reading.flag(data, "dns_overwrite"),
             dns_wait_seconds=reading.if_set(data, "dns_wait_minutes", _minutes),
             change_password=reading.flag(data, "change_password"),
+            rotate_credentials=reading.flag(data, "rotate_credentials"),
             timeout_seconds=60 * reading.number(data, "timeout_minutes", least=0.1, most=24 * 60),
             access_seconds=int(60 * reading.number(data, "access_minutes", least=0.1, most=168 * 60)),
             kubeconfig_seconds=int(3600 * reading.number(data, "kubeconfig_hours", least=1, most=168)),

@@ -44,6 +44,11 @@ class Credentials:
                 data.pop(credential.key, None)
 
     @property
+    def stated(self) -> Sequence[tuple[Key, Credential]]:
+        """Each credential, and the Secret of this base that it is in."""
+        return [(key, credential) for key, (_, ours) in self._secrets.items() for credential in ours]
+
+    @property
     def keys(self) -> Collection[Key]:
         """The Secrets that are create-once."""
         return self._secrets.keys()

@@ -10,7 +10,7 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
-from tideflow.operations import balancers, dns, edges
+from tideflow.operations import balancers, dns, edges, rotation
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.kubernetes import application
@@ -112,6 +112,7 @@ def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
         yield f"    DNS         {dns.state(target)}"
     yield f"    User        {settings().email}"
     yield f"    Password    {password_shown(target)}"
+    yield f"    Credentials {rotation.state()}"
     yield f"    Kubeconfig  {target.kubeconfig}"
     yield f"    Look round  {programs()}kubectl --kubeconfig {target.kubeconfig} get pods --all-namespaces"
     yield f"    Run again   {to_run('all')}, or one step alone"
