@@ -160,7 +160,13 @@ def test_a_chosen_password_is_kept_until_another_is_asked_for(sample: tuple[Chec
     )
     assert "another password" not in printed
     assert bcrypt.checkpw(b"another password", live_hash(checkout))
-    assert written(checkout.writes(mark)) == {"secrets auth/dex-passwords", "deployments auth/dex"}
+    assert written(checkout.writes(mark)) == {
+        "secrets auth/dex-passwords",
+        "secrets oauth2-proxy/oauth2-proxy-sample",
+        "deployments auth/dex",
+        "deployments oauth2-proxy/oauth2-proxy",
+    }
+    assert len(checkout.writes(mark)) == 4
 
     mark, changed = checkout.mark(), live_hash(checkout)
     assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py", "deploys/auth.py")

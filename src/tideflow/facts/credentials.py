@@ -81,4 +81,4 @@ def _defaults(platform: PlatformConnector, *, stated: Sequence[Credential]) -> l
         secret = read[where]
         if secret is not None and credential.is_default(value(secret, credential.key)):
             found.append(named(credential))
-    return found
+    return sorted(found)
