@@ -189,8 +189,8 @@ def test_a_dry_run_leaves_the_password_alone(sample: tuple[Checkout, str]) -> No
     assert bcrypt.checkpw(kept.strip().encode(), live_hash(checkout))
 
 
-def test_another_email_starts_dex_anew(sample: tuple[Checkout, str]) -> None:
-    """Dex reads its configuration when it starts, so the pod has to be another."""
+def test_a_profile_does_not_change_hands(sample: tuple[Checkout, str]) -> None:
+    """Another e-mail is somebody else, who would get what is the owner's; nothing is written."""
     checkout, _ = sample
 
     def pods() -> set[str]:
@@ -198,10 +198,11 @@ def test_another_email_starts_dex_anew(sample: tuple[Checkout, str]) -> None:
         return {pod["metadata"]["name"] for pod in found}
 
     before = pods()
-    for email in ("somebody@example.org", "user@example.com"):
-        checkout.pyinfra("deploys/kubeflow_base.py", "--data", f"email={email}")
-        assert email in checkout.get("configmap", "-n", "auth", "dex")["data"]["config.yaml"]
-        assert pods().isdisjoint(before)
+    printed = checkout.pyinfra("deploys/kubeflow_base.py", "--data", "email=a@example.org", check=False)
+    assert "the Profile kubeflow-user-example-com is user@example.com's, and is not made a@" in printed
+    assert pods() == before
+    profiles = checkout.get("profiles")["items"]
+    assert [each["spec"]["owner"]["name"] for each in profiles] == ["user@example.com"]
 
 
 def test_more_nodes_are_added_and_other_differences_said(sample: tuple[Checkout, str]) -> None:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tideflow.connectors import reading
+from tideflow.connectors import people, reading
 from tideflow.connectors.balancing import Balancing
 from tideflow.errors import SettingError
 from tideflow.rehearsal.pace import PACES
@@ -18,6 +18,7 @@ from tideflow.rehearsal.pace import PACES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from tideflow.connectors.people import Person
     from tideflow.connectors.reading import Data
     from tideflow.engine.prune import Prune
 
@@ -79,6 +80,7 @@ class Settings:
     balancing: Balancing
     hostname: str
     email: str
+    users: tuple[Person, ...]
     dns_zone: str | None
     dns_wildcard: bool
     dns_overwrite: bool
@@ -142,6 +144,7 @@ class Settings:
             balancing=Balancing.read(data, hostname),
             hostname=hostname,
             email=email,
+            users=people.read(data, email, _EMAIL),
             dns_zone=zone,
             dns_wildcard=reading.flag(data, "dns_wildcard"),
             dns_overwrite=reading.flag(data, "dns_overwrite"),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from pyinfra.api import FunctionCommand
 
+    from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.operations.passwords import Password
     from tideflow.operations.renewing import Stated
@@ -89,7 +90,7 @@ def password(*, password: Password | None, timeout: float) -> Generator[Function
         host.noop(f"the password of {email} is as it was chosen")
         return
     # Nobody was ever in with the generated one, which nobody knows.
-    sessions = [] if annotations_of(found).get(ORIGIN) == "generated" else _cookies()
+    sessions = [] if annotations_of(found).get(ORIGIN) == "generated" else cookies()
     announce(
         f"set the password of {email}, and restart Dex"
         + (", and end all sessions by another cookie secret for oauth2-proxy" if sessions else "")
@@ -98,7 +99,7 @@ def password(*, password: Password | None, timeout: float) -> Generator[Function
     yield change(functools.partial(_set_password, target, live, new, sessions=sessions, timeout=timeout))
 
 
-def _cookies() -> list[Stated]:
+def cookies() -> list[Stated]:
     """Return the secrets of the cookies by which people stay in."""
     return [
         (key, credential)
@@ -143,7 +144,33 @@ def _restart_with(
     sessions: Sequence[Stated],
     timeout: float,
 ) -> None:
-    """Write hash and cookie secret, then restart what reads them, Dex last.
+    """Write the hash that is the owner's, and have Dex start with it."""
+
+    def write(cluster: Kubernetes, stamped: Mapping[str, str]) -> None:
+        wanted = {
+            "apiVersion": "v1",
+            "kind": PASSWORDS.kind,
+            "metadata": {
+                "name": PASSWORDS.name,
+                "namespace": PASSWORDS.namespace,
+                "annotations": {ORIGIN: "chosen", **stamped},
+            },
+            "data": {_HASH: base64.b64encode(hashed.encode()).decode()},
+        }
+        cluster.apply(path_of(cluster, PASSWORDS), wanted, field_manager=_MANAGER)
+
+    restart_with(target, write, live, sessions=sessions, timeout=timeout)
+
+
+def restart_with(
+    target: PlatformConnector,
+    write: Callable[[Kubernetes, Mapping[str, str]], None],
+    live: Callable[[str], None],
+    *,
+    sessions: Sequence[Stated],
+    timeout: float,
+) -> None:
+    """``write`` the Secret, with a stamp; then another cookie secret, and restart what reads them, Dex last.
 
     Killed in between, the next run sees that Dex and its Secret do not agree, and does all of it once more.
     """
@@ -151,17 +178,7 @@ def _restart_with(
     if cluster is None:
         raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {to_run('cluster')}")
     set_at = stamp()
-    wanted = {
-        "apiVersion": "v1",
-        "kind": PASSWORDS.kind,
-        "metadata": {
-            "name": PASSWORDS.name,
-            "namespace": PASSWORDS.namespace,
-            "annotations": {ORIGIN: "chosen", _SET_AT: set_at},
-        },
-        "data": {_HASH: base64.b64encode(hashed.encode()).decode()},
-    }
-    cluster.apply(path_of(cluster, PASSWORDS), wanted, field_manager=_MANAGER)
+    write(cluster, {_SET_AT: set_at})
     stamps = dict.fromkeys(
         renewing.write(cluster, sessions, functools.partial(path_of, cluster), set_at), set_at
     )

@@ -73,6 +73,18 @@ class Credentials:
                     shared[credential.group] = value
                 manifest.body["data"][credential.key] = value
 
+    def lacking(
+        self, kept: Collection[Key], live: Callable[[Key], Mapping[str, Any] | None]
+    ) -> dict[Key, dict[str, str]]:
+        """Return new hashes for people whom Secrets that are ``kept`` do not know yet."""
+        found: dict[Key, dict[str, str]] = {}
+        for key, credential in self.stated:
+            if credential.form != "bcrypt" or key not in kept:
+                continue
+            if credential.key not in ((live(key) or {}).get("data") or {}):
+                found.setdefault(key, {})[credential.key] = _encoded(generated("bcrypt"))
+        return found
+
     def _wanted(self, credential: Credential, missing: Collection[Key]) -> bool:
         return any(
             other.group == credential.group

@@ -122,10 +122,15 @@ def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
     if rehearsal_file is not None:
         kept = [] if anew else generated_before(rehearsal_file)
         return kept[0] if kept else Password(secrets.token_urlsafe(12), generated=True)
+    return prompt(email)
+
+
+def prompt(email: str) -> Password:
+    """Return the password for ``email`` that a person types twice, without echo."""
     if not sys.stdin.isatty():
         raise SettingError(
             f"no password for {email}, and no terminal to ask on",
-            hint=f"set {VARIABLE} or {FILE} in the environment",
+            hint=f"set {VARIABLE} or {FILE} in the environment, or give a hash in users",
         )
     text: str = click.prompt(
         f"Password for {email}, {_SHORTEST} characters or more",
