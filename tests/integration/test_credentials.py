@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bcrypt
@@ -169,6 +173,58 @@ def test_each_that_is_live_is_replaced_with_what_reads_it_restarted(sample: tupl
     mark = checkout.mark()
     assert NO_CHANGE in checkout.pyinfra("deploys/credentials.py", "deploys/kubeflow_base.py")
     assert checkout.writes(mark) == []
+
+
+def test_what_is_to_be_done_by_hand_does_it(sample: tuple[Checkout, str]) -> None:
+    """The commands, but for MySQL itself, which a rehearsal does not have; it gets the old and the new one."""
+    checkout, _ = sample
+    printed = checkout.pyinfra("deploys/credentials.py")
+    lines = [line.partition("]     ")[2] for line in printed.splitlines() if "]     " in line]
+    assert len(lines) == 10
+    script = checkout.folder / "kubectl"
+    real = Path(sys.executable).with_name("kubectl")
+    script.write_text(
+        f'#!/bin/sh\n[ "$1" = exec ] || exec {real} "$@"\ncat >> {checkout.folder}/sent\necho >> {checkout.folder}/sent\n'
+    )
+    script.chmod(0o755)
+    # The sample has no Katib to restart.
+    commands = "\n".join(lines).replace(
+        "deployment/katib-mysql deployment/katib-db-manager", "deployment/mysql"
+    )
+    commands = re.sub(r"(deployment/mysql) deployment/metadata\S+ \S+ \S+$", r"\1", commands)
+    path = f"{checkout.folder}:{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", "-c", commands], check=True, env={**os.environ, "PATH": path}, cwd=checkout.folder
+    )
+    sent = (checkout.folder / "sent").read_text().splitlines()
+    for where, key, old, alter in (
+        ("kubeflow/katib-mysql-secrets", "MYSQL_ROOT_PASSWORD", *sent[:2]),
+        ("kubeflow/mysql-secret", "password", *sent[2:]),
+    ):
+        live = values(checkout, where)
+        assert old == SHIPPED[where][key]
+        assert (
+            alter
+            == "; ".join(
+                f"ALTER USER IF EXISTS 'root'@'{host}' IDENTIFIED BY '{live[key]}'"
+                for host in ("%", "localhost")
+            )
+            + ";"
+        )
+        assert "next" not in live
+    assert "which everybody knows: none" in checkout.pyinfra("deploys/credentials.py")
+
+
+def test_a_database_is_not_cut_off_from_its_password(sample: tuple[Checkout, str]) -> None:
+    """A new one in a Secret that is gone would lock out all that log in; the base refuses to make it."""
+    checkout, _ = sample
+    kept = values(checkout, "kubeflow/mysql-secret")
+    checkout.kubectl("delete", "secret", "-n", "kubeflow", "mysql-secret")
+    printed = checkout.pyinfra("deploys/kubeflow_base.py", check=False)
+    assert "the Secret kubeflow/mysql-secret is gone, and kubeflow/mysql has its data under the" in printed
+    literals = [f"--from-literal={key}={value}" for key, value in kept.items()]
+    checkout.kubectl("create", "secret", "generic", "-n", "kubeflow", "mysql-secret", *literals)
+    assert "] Success" not in checkout.pyinfra("deploys/kubeflow_base.py")
 
 
 def test_a_missing_half_and_the_default_half_get_one_new_value(sample: tuple[Checkout, str]) -> None:

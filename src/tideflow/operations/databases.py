@@ -27,7 +27,7 @@ def by_hand(credential: Credential, kubeconfig: Path) -> Iterator[str]:
     yield f"export KUBECONFIG={kubeconfig}"
     yield f"old=$(kubectl get {secret} -o jsonpath='{{.data.{credential.key}}}' | base64 -d)"
     yield "new=$(openssl rand -hex 16)"
-    yield f"""printf '{{"stringData": {{"next": "%s"}}}}' "$new" | kubectl patch {secret} {stdin}"""
+    yield f"""printf '{{"stringData": {{"next": "%s"}}}}' "$new" | kubectl patch {secret} {stdin} &&"""
     alter = "; ".join(
         f"ALTER USER IF EXISTS 'root'@'{host}' IDENTIFIED BY '%s'" for host in ("%%", "localhost")
     )

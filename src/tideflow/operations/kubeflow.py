@@ -10,7 +10,7 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
-from tideflow.operations import balancers, dns, edges, people, rotation
+from tideflow.operations import balancers, dns, edges, people, renewing, rotation
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.kubernetes import application
@@ -67,6 +67,14 @@ def _prepare(base: Base, plan: Plan) -> None:
     for manifest in base.manifests:
         if manifest.key.kind == "Profile" and manifest.key in plan.changed:
             people.refuse_other_owner(manifest.key, manifest.body["spec"]["owner"]["name"])
+    for key, credential in base.credentials.stated:
+        if key in plan.created and credential.database and shown(renewing.deployment(credential.database)):
+            raise SettingError(
+                f"the Secret {key.namespace}/{key.name} is gone, and {credential.database} has its data "
+                "under the password that was in it",
+                hint="make it again with that one, which is in the environment of the database's container; "
+                "or, if there is no data yet, delete that Deployment",
+            )
     base.credentials.fill(plan.created, live)
     cluster = target.kubernetes()
     for key, data in base.credentials.lacking(plan.kept, live).items():
