@@ -176,7 +176,7 @@ def test_each_that_is_live_is_replaced_with_what_reads_it_restarted(sample: tupl
 
 
 def test_what_is_to_be_done_by_hand_does_it(sample: tuple[Checkout, str]) -> None:
-    """The commands, but for MySQL itself, which a rehearsal does not have; it gets the old and the new one."""
+    """The commands, but for MySQL itself, which no rehearsal has; it gets the old and the new one."""
     checkout, _ = sample
     printed = checkout.pyinfra("deploys/credentials.py")
     lines = [line.partition("]     ")[2] for line in printed.splitlines() if "]     " in line]
@@ -184,18 +184,15 @@ def test_what_is_to_be_done_by_hand_does_it(sample: tuple[Checkout, str]) -> Non
     script = checkout.folder / "kubectl"
     real = Path(sys.executable).with_name("kubectl")
     script.write_text(
-        f'#!/bin/sh\n[ "$1" = exec ] || exec {real} "$@"\ncat >> {checkout.folder}/sent\necho >> {checkout.folder}/sent\n'
+        f'#!/bin/sh\n[ "$1" = exec ] || exec {real} "$@"\n{{ cat; echo; }} >> {checkout.folder}/sent\n'
     )
     script.chmod(0o755)
-    # The sample has no Katib to restart.
-    commands = "\n".join(lines).replace(
-        "deployment/katib-mysql deployment/katib-db-manager", "deployment/mysql"
-    )
+    # The sample has no Katib to restart, and of what logs in to MySQL nothing.
+    katib = "deployment/katib-mysql deployment/katib-db-manager"
+    commands = "\n".join(lines).replace(katib, "deployment/centraldashboard")
     commands = re.sub(r"(deployment/mysql) deployment/metadata\S+ \S+ \S+$", r"\1", commands)
-    path = f"{checkout.folder}:{os.environ['PATH']}"
-    subprocess.run(
-        ["bash", "-c", commands], check=True, env={**os.environ, "PATH": path}, cwd=checkout.folder
-    )
+    environment = {**os.environ, "PATH": f"{checkout.folder}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", commands], check=True, env=environment)
     sent = (checkout.folder / "sent").read_text().splitlines()
     for where, key, old, alter in (
         ("kubeflow/katib-mysql-secrets", "MYSQL_ROOT_PASSWORD", *sent[:2]),
