@@ -2,5 +2,16 @@
 
 from pyinfra import local
 
-for _step in ("cluster", "load_balancer", "kubeflow_base", "ingress", "auth", "dns", "certificate", "status"):
+_STEPS = (
+    "cluster",
+    "load_balancer",
+    "kubeflow_base",
+    "auth",
+    "credentials",
+    "ingress",
+    "dns",
+    "certificate",
+    "status",
+)
+for _step in _STEPS:
     local.include(f"./{_step}.py")

@@ -98,6 +98,11 @@ dns_wait_minutes = None
 # Who logs in, and who owns the first Profile. A placeholder too: a real platform refuses it.
 email = "user@example.com"
 
+# A list of others who log in, each with a Profile of their own: e-mail addresses, for which a password is
+# asked for once, or mappings with the bcrypt hash of one, {"email": "ada@example.org", "hash": "$2b$12$…"}.
+# Who is taken out is locked out; the Profile stays.
+users = ()
+
 # What has the load balancer: "nginx", the 1-click ingress-nginx with an Ingress for the hostname, or "istio",
 # Kubeflow's own ingress gateway, with nothing between. nginx is retired upstream: where DigitalOcean does not
 # offer it any more, and the cluster does not have it, it is "istio" all the same.
@@ -142,6 +147,11 @@ load_balancer_idle_seconds = None
 
 # Set to true in one run (--data change_password=true) to choose another password.
 change_password = False
+
+# Set to true in one run (--data rotate_credentials=true) to have the credentials that programs use among each
+# other made anew, and what reads them restarted; everybody has to log in again. Databases are left, with a
+# word on what to do by hand.
+rotate_credentials = False
 
 # --- What goes --------------------------------------------------------------------------------------------
 

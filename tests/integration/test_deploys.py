@@ -165,7 +165,13 @@ def test_a_chosen_password_is_kept_until_another_is_asked_for(sample: tuple[Chec
     )
     assert "another password" not in printed
     assert bcrypt.checkpw(b"another password", live_hash(checkout))
-    assert written(checkout.writes(mark)) == {"secrets auth/dex-passwords", "deployments auth/dex"}
+    assert written(checkout.writes(mark)) == {
+        "secrets auth/dex-passwords",
+        "secrets oauth2-proxy/oauth2-proxy-sample",
+        "deployments auth/dex",
+        "deployments oauth2-proxy/oauth2-proxy",
+    }
+    assert len(checkout.writes(mark)) == 4
 
     mark, changed = checkout.mark(), live_hash(checkout)
     assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py", "deploys/auth.py")
@@ -188,8 +194,8 @@ def test_a_dry_run_leaves_the_password_alone(sample: tuple[Checkout, str]) -> No
     assert bcrypt.checkpw(kept.strip().encode(), live_hash(checkout))
 
 
-def test_another_email_starts_dex_anew(sample: tuple[Checkout, str]) -> None:
-    """Dex reads its configuration when it starts, so the pod has to be another."""
+def test_a_profile_does_not_change_hands(sample: tuple[Checkout, str]) -> None:
+    """Another e-mail is somebody else, who would get what is the owner's; nothing is written."""
     checkout, _ = sample
 
     def pods() -> set[str]:
@@ -197,10 +203,11 @@ def test_another_email_starts_dex_anew(sample: tuple[Checkout, str]) -> None:
         return {pod["metadata"]["name"] for pod in found}
 
     before = pods()
-    for email in ("somebody@example.org", "user@example.com"):
-        checkout.pyinfra("deploys/kubeflow_base.py", "--data", f"email={email}")
-        assert email in checkout.get("configmap", "-n", "auth", "dex")["data"]["config.yaml"]
-        assert pods().isdisjoint(before)
+    printed = checkout.pyinfra("deploys/kubeflow_base.py", "--data", "email=a@example.org", check=False)
+    assert "the Profile kubeflow-user-example-com is user@example.com's, and is not made a@" in printed
+    assert pods() == before
+    profiles = checkout.get("profiles")["items"]
+    assert [each["spec"]["owner"]["name"] for each in profiles] == ["user@example.com"]
 
 
 def test_more_nodes_are_added_and_other_differences_said(sample: tuple[Checkout, str]) -> None:

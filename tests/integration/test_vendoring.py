@@ -1,5 +1,7 @@
 """Vendoring of the real releases, from the sources in the folder TIDEFLOW_TEST_KUBEFLOW."""
 
+import base64
+import json
 import os
 import shutil
 import signal
@@ -142,6 +144,37 @@ def test_every_shared_credential_is_stated(objects: dict[str, list[dict[str, Any
         for key in {**(secret.get("data") or {}), **(secret.get("stringData") or {})}:
             replaced = any(each.matches(secret) and each.key == key for each in stated(release).credentials)
             assert replaced or key in public, (secret["metadata"], key)
+
+
+@pytest.mark.parametrize("release", OBJECTS)
+def test_defaults_and_readers_are_those_of_upstream(
+    objects: dict[str, list[dict[str, Any]]], release: str
+) -> None:
+    """What upstream ships is recognised, and all that read it when they start are known."""
+    deployments = {
+        f"{each['metadata']['namespace']}/{each['metadata']['name']}": json.dumps(
+            each["spec"]["template"], sort_keys=True
+        )
+        for each in patching.patched(objects[release], stated(release).patches, {"email": "a@example.org"})
+        if each["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}
+    }
+    for credential in stated(release).credentials:
+        (secret,) = (each for each in objects[release] if credential.matches(each))
+        encoded = (secret.get("data") or {}).get(credential.key)
+        shipped = base64.b64decode(encoded) if encoded else secret["stringData"][credential.key].encode()
+        assert credential.is_default(shipped), credential.key
+        named = f'"name": "{secret["metadata"]["name"]}"'
+        reading = {
+            name
+            for name, template in deployments.items()
+            if name.startswith(f"{credential.namespace}/")
+            and (
+                f'"secretKeyRef": {{"key": "{credential.key}", {named}' in template
+                or f'"secretRef": {{{named}' in template
+            )
+        }
+        present = {name for name in credential.readers if name in deployments}
+        assert reading == present, credential.key
 
 
 def test_git_gives_what_the_folder_gave(source: Path, folders: dict[str, Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tideflow.connectors import reading
+from tideflow.connectors import people, reading
 from tideflow.connectors.balancing import Balancing
 from tideflow.connectors.encryption import Encryption
 from tideflow.errors import SettingError
@@ -19,6 +19,7 @@ from tideflow.rehearsal.pace import PACES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from tideflow.connectors.people import Person
     from tideflow.connectors.reading import Data
     from tideflow.engine.prune import Prune
 
@@ -81,11 +82,13 @@ class Settings:
     encryption: Encryption
     hostname: str
     email: str
+    users: tuple[Person, ...]
     dns_zone: str | None
     dns_wildcard: bool
     dns_overwrite: bool
     dns_wait_seconds: float | None
     change_password: bool
+    rotate_credentials: bool
     timeout_seconds: float
     access_seconds: int
     kubeconfig_seconds: int
@@ -144,11 +147,13 @@ class Settings:
             encryption=Encryption.read(data, rehearsal=rehearsal, email=email, form=_EMAIL),
             hostname=hostname,
             email=email,
+            users=people.read(data, email, _EMAIL),
             dns_zone=zone,
             dns_wildcard=reading.flag(data, "dns_wildcard"),
             dns_overwrite=reading.flag(data, "dns_overwrite"),
             dns_wait_seconds=reading.if_set(data, "dns_wait_minutes", _minutes),
             change_password=reading.flag(data, "change_password"),
+            rotate_credentials=reading.flag(data, "rotate_credentials"),
             timeout_seconds=60 * reading.number(data, "timeout_minutes", least=0.1, most=24 * 60),
             access_seconds=int(60 * reading.number(data, "access_minutes", least=0.1, most=168 * 60)),
             kubeconfig_seconds=int(3600 * reading.number(data, "kubeconfig_hours", least=1, most=168)),

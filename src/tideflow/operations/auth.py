@@ -1,22 +1,24 @@
-"""The password people log in with: Dex knows its hash, and reads it once, when it starts."""
+"""The password people log in with: Dex knows its hash, and reads it once, when it starts.
+
+Whoever is in with an old one stays in by a cookie of oauth2-proxy's, whose secret is therefore made anew too.
+"""
 
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import functools
 from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
 
-from tideflow.clients.waiting import wait_for
-from tideflow.engine import readiness
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
-from tideflow.operations import passwords
+from tideflow.operations import passwords, renewing
+from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.credentials import ORIGIN
 from tideflow.operations.live import annotations_of, secret, shown
+from tideflow.operations.restarting import agrees, path_of, restart, stamp
 from tideflow.operations.running import (
     BASE,
     announce,
@@ -31,7 +33,7 @@ from tideflow.operations.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from pyinfra.api import FunctionCommand
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.operations.passwords import Password
+    from tideflow.operations.renewing import Stated
 
 PASSWORDS = Key(group="", kind="Secret", namespace="auth", name="dex-passwords")
 """The Secret with the hash, in upstream's own place."""
@@ -68,7 +71,8 @@ def chosen_password() -> Password | None:
 def password(*, password: Password | None, timeout: float) -> Generator[FunctionCommand]:
     """Have Dex know the password, and no other; None keeps the one that was chosen before.
 
-    Dex is restarted if, and only if, it started with another. ``timeout`` is in seconds.
+    Dex is restarted if, and only if, it started with another, and whoever was in with that has to log in
+    again. ``timeout`` is in seconds.
     """
     target, email = platform(), settings().email
     found = secret(target, PASSWORDS)
@@ -80,22 +84,35 @@ def password(*, password: Password | None, timeout: float) -> Generator[Function
         return
     live = _hash(found)
     kept = password is None or password.matches(live)
-    template = (shown(_DEX) or {}).get("spec", {}).get("template", {})
     set_at = annotations_of(found).get(_SET_AT)
-    if kept and set_at and annotations_of(template).get(_SET_AT) == set_at:
+    if kept and set_at and agrees(shown(_DEX), {_SET_AT: set_at}):
         _note_other_password(live)
         host.noop(f"the password of {email} is as it was chosen")
         return
-    announce(f"set the password of {email}, and restart Dex")
+    # Nobody was ever in with the generated one, which nobody knows.
+    sessions = [] if annotations_of(found).get(ORIGIN) == "generated" else cookies()
+    announce(
+        f"set the password of {email}, and restart Dex"
+        + (", and end all sessions by another cookie secret for oauth2-proxy" if sessions else "")
+    )
     new = None if kept else password
-    yield change(functools.partial(_set_password, target, live, new, timeout=timeout))
+    yield change(functools.partial(_set_password, target, live, new, sessions=sessions, timeout=timeout))
+
+
+def cookies() -> list[Stated]:
+    """Return the secrets of the cookies by which people stay in."""
+    return [
+        (key, credential)
+        for key, credential in foreseen().credentials.stated
+        if credential.form == "cookie" and shown(key) is not None
+    ]
 
 
 def _note_other_password(live: str) -> None:
     given = passwords.from_environment()
     if given is not None and not given.matches(live):
         host.log(
-            f"{passwords.VARIABLE} is not the password that was chosen before, which stays; "
+            f"{passwords.VARIABLE} (or _FILE) is not the password that was chosen before, which stays; "
             "to change it, add --data change_password=true"
         )
 
@@ -106,48 +123,75 @@ def _set_password(
     new: Password | None,
     live: Callable[[str], None],
     *,
+    sessions: Sequence[Stated],
     timeout: float,
 ) -> None:
     """Write the hash, of the ``new`` password if there is one, and restart Dex with it."""
     if new is None:
-        _restart_with(target, hashed, live, timeout=timeout)
+        _restart_with(target, hashed, live, sessions=sessions, timeout=timeout)
         return
     with passwords.keeping(passwords_file(target), new):
-        _restart_with(target, new.hash(), live, timeout=timeout)
+        _restart_with(target, new.hash(), live, sessions=sessions, timeout=timeout)
     if new.generated:
         target.host.log(f"the password was generated, and is in {passwords_file(target)}")
 
 
 def _restart_with(
-    target: PlatformConnector, hashed: str, live: Callable[[str], None], *, timeout: float
+    target: PlatformConnector,
+    hashed: str,
+    live: Callable[[str], None],
+    *,
+    sessions: Sequence[Stated],
+    timeout: float,
 ) -> None:
-    """Write the hash, then restart Dex; killed in between, the next run sees that they do not agree."""
+    """Write the hash that is the owner's, and have Dex start with it."""
+
+    def write(cluster: Kubernetes, stamped: Mapping[str, str]) -> None:
+        wanted = {
+            "apiVersion": "v1",
+            "kind": PASSWORDS.kind,
+            "metadata": {
+                "name": PASSWORDS.name,
+                "namespace": PASSWORDS.namespace,
+                "annotations": {ORIGIN: "chosen", **stamped},
+            },
+            "data": {_HASH: base64.b64encode(hashed.encode()).decode()},
+        }
+        cluster.apply(path_of(cluster, PASSWORDS), wanted, field_manager=_MANAGER)
+
+    restart_with(target, write, live, sessions=sessions, timeout=timeout)
+
+
+def restart_with(
+    target: PlatformConnector,
+    write: Callable[[Kubernetes, Mapping[str, str]], None],
+    live: Callable[[str], None],
+    *,
+    sessions: Sequence[Stated],
+    timeout: float,
+) -> None:
+    """``write`` the Secret, with a stamp; then another cookie secret, and restart what reads them, Dex last.
+
+    Killed in between, the next run sees that Dex and its Secret do not agree, and does all of it once more.
+    """
     cluster = target.kubernetes()
     if cluster is None:
         raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {to_run('cluster')}")
-    set_at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-    wanted = _partial("v1", PASSWORDS, {ORIGIN: "chosen", _SET_AT: set_at})
-    wanted["data"] = {_HASH: base64.b64encode(hashed.encode()).decode()}
-    cluster.apply(_path(cluster, PASSWORDS), wanted, field_manager=_MANAGER)
-    deployment = _partial("apps/v1", _DEX, {})
-    deployment["spec"] = {"template": {"metadata": {"annotations": {_SET_AT: set_at}}}}
-    cluster.apply(_path(cluster, _DEX), deployment, field_manager=_MANAGER)
-    wait_for(
-        cluster,
-        _path(cluster, _DEX).rpartition("/")[0],
-        functools.partial(_rolled_out, set_at=set_at),
-        what="Dex to start with the new password",
-        timeout=timeout,
-        progress=live,
+    set_at = stamp()
+    write(cluster, {_SET_AT: set_at})
+    stamps = dict.fromkeys(
+        renewing.write(cluster, sessions, functools.partial(path_of, cluster), set_at), set_at
     )
-
-
-def _rolled_out(deployment: Any, *, set_at: str) -> bool | None:
-    if deployment["metadata"]["name"] != _DEX.name:
-        return None
-    if annotations_of(deployment["spec"]["template"]).get(_SET_AT) != set_at:
-        return None
-    return True if readiness.status("apps", "Deployment", deployment).ready else None
+    reading = renewing.readers(sessions)
+    deployments = {reader: shown(reader) for readers in reading.values() for reader in readers}
+    notes = {
+        reader: wanted
+        for wave in renewing.restarts(stamps, reading, deployments)
+        for reader, wanted in wave.items()
+    }
+    restart(
+        cluster, {**notes, _DEX: {_SET_AT: set_at}}, why="the new password", timeout=timeout, progress=live
+    )
 
 
 def password_shown(target: PlatformConnector) -> str:
@@ -169,17 +213,3 @@ def passwords_file(target: PlatformConnector) -> Path:
 
 def _hash(found: Mapping[str, Any]) -> str:
     return base64.b64decode((found.get("data") or {}).get(_HASH, "")).decode()
-
-
-def _path(cluster: Kubernetes, key: Key) -> str:
-    resource = cluster.resources().of_kind(key.group, key.kind)
-    assert resource is not None, "Secrets and Deployments are always served"  # noqa: S101 - for the types
-    return resource.path(key.namespace, key.name)
-
-
-def _partial(api_version: str, key: Key, notes: dict[str, str]) -> dict[str, Any]:
-    return {
-        "apiVersion": api_version,
-        "kind": key.kind,
-        "metadata": {"name": key.name, "namespace": key.namespace, "annotations": notes},
-    }

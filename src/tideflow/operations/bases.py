@@ -18,7 +18,7 @@ from tideflow.engine.applying import Application, StatedGate
 from tideflow.engine.manifests import load
 from tideflow.engine.templates import render
 from tideflow.errors import VendoringError
-from tideflow.operations import edges
+from tideflow.operations import edges, logins
 from tideflow.operations.credentials import Credentials
 from tideflow.operations.offers import unsupported_version
 from tideflow.operations.running import is_dry, platform, promised, refusing, settings
@@ -158,6 +158,7 @@ def _patched(folder: Path, stated: Pins | Release) -> Base:
     patches = [patch for patch in stated.patches if not patch.edge and _is_of_mode(patch)]
     manifests = load(folder, cache=platform().folder / "cache")
     bodies = patched([manifest.body for manifest in manifests], patches, {"email": settings().email})
+    logins.configured(bodies, settings().users)
     manifests = _with_bodies(manifests, bodies)
     gates = [
         StatedGate(
@@ -168,7 +169,8 @@ def _patched(folder: Path, stated: Pins | Release) -> Base:
         for gate in stated.gates
     ]
     Application(None, set_name=SET, manifests=manifests, gates=gates).check(namespaces=_SYSTEM)
-    return Base(manifests, Credentials(manifests, stated.credentials), gates)
+    stated_too = logins.credentials(settings().users)
+    return Base(manifests, Credentials(manifests, [*stated.credentials, *stated_too]), gates)
 
 
 def _at_the_edge(found: Base, stated: Pins | Release) -> Base:

@@ -15,6 +15,7 @@ from tideflow.engine.manifests import Key, load
 from tideflow.errors import ApplyError
 from tideflow.files import write_private
 from tideflow.operations import hostnames, pairs, resolving
+from tideflow.operations.commands import to_run
 from tideflow.operations.issuers import (
     ISSUERS,
     OWN,
@@ -39,7 +40,6 @@ from tideflow.operations.running import (
     platform,
     refusing,
     settings,
-    to_run,
 )
 
 if TYPE_CHECKING:

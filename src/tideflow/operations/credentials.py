@@ -44,6 +44,11 @@ class Credentials:
                 data.pop(credential.key, None)
 
     @property
+    def stated(self) -> Sequence[tuple[Key, Credential]]:
+        """Each credential, and the Secret of this base that it is in."""
+        return [(key, credential) for key, (_, ours) in self._secrets.items() for credential in ours]
+
+    @property
     def keys(self) -> Collection[Key]:
         """The Secrets that are create-once."""
         return self._secrets.keys()
@@ -67,6 +72,18 @@ class Credentials:
                 if credential.group:
                     shared[credential.group] = value
                 manifest.body["data"][credential.key] = value
+
+    def lacking(
+        self, kept: Collection[Key], live: Callable[[Key], Mapping[str, Any] | None]
+    ) -> dict[Key, dict[str, str]]:
+        """Return new hashes for people whom Secrets that are ``kept`` do not know yet."""
+        found: dict[Key, dict[str, str]] = {}
+        for key, credential in self.stated:
+            if credential.form != "bcrypt" or key not in kept:
+                continue
+            if credential.key not in ((live(key) or {}).get("data") or {}):
+                found.setdefault(key, {})[credential.key] = _encoded(generated("bcrypt"))
+        return found
 
     def _wanted(self, credential: Credential, missing: Collection[Key]) -> bool:
         return any(

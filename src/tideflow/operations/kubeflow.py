@@ -10,12 +10,13 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
-from tideflow.operations import balancers, certificates, dns, edges
+from tideflow.operations import balancers, certificates, dns, edges, people, renewing, rotation
 from tideflow.operations.auth import PASSWORDS, password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.commands import programs, to_run
 from tideflow.operations.kubernetes import application
 from tideflow.operations.live import secret, shown
+from tideflow.operations.restarting import path_of
 from tideflow.operations.running import (
     BASE,
     executing,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.platform import PlatformConnector
+    from tideflow.engine.plan import Plan
     from tideflow.engine.prune import Prune
     from tideflow.operations.bases import Base
 
@@ -53,8 +55,30 @@ def base(*, base: Base, timeout: float, prune: Prune = "off") -> Generator[Funct
         set_name=SET,
         options=Options(timeout=timeout, prune=prune, create_once=frozenset(base.credentials.keys)),
         gates=base.gates,
-        before=lambda plan: base.credentials.fill(plan.created, functools.partial(secret, platform())),
+        before=functools.partial(_prepare, base),
     )
+
+
+def _prepare(base: Base, plan: Plan) -> None:
+    """Have each credential before anything starts with it, and let no Profile change hands."""
+    target = platform()
+    live = functools.partial(secret, target)
+    for manifest in base.manifests:
+        if manifest.key.kind == "Profile" and manifest.key in plan.changed:
+            people.refuse_other_owner(manifest.key, manifest.body["spec"]["owner"]["name"])
+    for key, credential in base.credentials.stated:
+        if key in plan.created and credential.database and shown(renewing.deployment(credential.database)):
+            raise SettingError(
+                f"the Secret {key.namespace}/{key.name} is gone, and {credential.database} has its data "
+                "under the password that was in it",
+                hint="make it again with that one, which is in the environment of the database's container; "
+                "or, if there is no data yet, delete that Deployment",
+            )
+    base.credentials.fill(plan.created, live)
+    cluster = target.kubernetes()
+    for key, data in base.credentials.lacking(plan.kept, live).items():
+        assert cluster is not None, "something of it is kept"  # noqa: S101 - for the types
+        cluster.patch(path_of(cluster, key), {"data": data})
 
 
 def require_base() -> None:
@@ -113,6 +137,7 @@ def _closing(target: PlatformConnector, cluster: Kubernetes) -> Generator[str]:
         yield f"    DNS         {dns.state(target)}"
     yield f"    User        {settings().email}"
     yield f"    Password    {password_shown(target)}"
+    yield f"    Credentials {rotation.state()}"
     yield f"    Kubeconfig  {target.kubeconfig}"
     yield f"    Look round  {programs()}kubectl --kubeconfig {target.kubeconfig} get pods --all-namespaces"
     yield f"    Run again   {to_run('all')}, or one step alone"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
 
-from tideflow.errors import KubernetesError
+from tideflow.facts.credentials import live_secret
 from tideflow.facts.kubernetes import Object
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.engine.manifests import Key
-
-_NOT_FOUND = 404
 
 
 def shown(key: Key) -> dict[str, Any] | None:
@@ -28,16 +26,7 @@ def shown(key: Key) -> dict[str, Any] | None:
 
 def secret(target: PlatformConnector, key: Key) -> dict[str, Any] | None:
     """Return a live Secret with its data, which no fact carries, or None."""
-    cluster = target.kubernetes()
-    if cluster is None:
-        return None
-    try:
-        found: dict[str, Any] = cluster.get(f"/api/v1/namespaces/{key.namespace}/secrets/{key.name}")
-    except KubernetesError as error:
-        if error.status == _NOT_FOUND:
-            return None
-        raise
-    return found
+    return live_secret(target, key.namespace or "", key.name)
 
 
 def annotations_of(found: Mapping[str, Any] | None) -> Mapping[str, str]:

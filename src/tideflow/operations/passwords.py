@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE = "TIDEFLOW_PASSWORD"
+FILE = "TIDEFLOW_PASSWORD_FILE"
 
 _SHORTEST = 8  # characters
 _LONGEST = 72  # bytes; bcrypt does not look at more
@@ -78,12 +80,38 @@ def checked(text: str) -> Password:
 
 
 def from_environment() -> Password | None:
-    """Return the password in ``TIDEFLOW_PASSWORD``, or None where it is not set."""
+    """Return the password in ``TIDEFLOW_PASSWORD``, or in the file that ``TIDEFLOW_PASSWORD_FILE`` names.
+
+    None where neither is set. Raises ``SettingError`` for both, and for a file that others can read.
+    """
+    if VARIABLE in os.environ and FILE in os.environ:
+        raise SettingError(f"{VARIABLE} and {FILE} are both set", hint="unset one of them")
+    if FILE in os.environ:
+        return checked(_private(os.environ[FILE]))
     return checked(os.environ[VARIABLE]) if VARIABLE in os.environ else None
 
 
+def _private(path: str) -> str:
+    """Return the text of a file without the end of its last line."""
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - what is looked at is what is read
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+                raise SettingError(
+                    f"{path}, which {FILE} names, is not a file that only you can read",
+                    hint=f"chmod 600 {path}; if others could read it, choose another password",
+                )
+            return file.read().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise SettingError(f"{path}, which {FILE} names, is not UTF-8 text", hint="write it anew") from None
+    except OSError as error:
+        raise SettingError(
+            f"{path}, which {FILE} names, cannot be read: {error.strerror or error}", hint=f"unset {FILE}"
+        ) from None
+
+
 def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
-    """Return the password for ``email``: from ``TIDEFLOW_PASSWORD``, or asked for twice without echo.
+    """Return the password for ``email``: from the environment, or asked for twice without echo.
 
     A rehearsal asks nobody: it takes the one in ``rehearsal_file``, or, if there is none or another is wanted
     (``anew``), generates one. Nothing is written here. Raises ``SettingError`` where nobody can be asked.
@@ -94,9 +122,15 @@ def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
     if rehearsal_file is not None:
         kept = [] if anew else generated_before(rehearsal_file)
         return kept[0] if kept else Password(secrets.token_urlsafe(12), generated=True)
+    return prompt(email)
+
+
+def prompt(email: str) -> Password:
+    """Return the password for ``email`` that a person types twice, without echo."""
     if not sys.stdin.isatty():
         raise SettingError(
-            f"no password for {email}, and no terminal to ask on", hint=f"set {VARIABLE} in the environment"
+            f"no password for {email}, and no terminal to ask on",
+            hint=f"set {VARIABLE} or {FILE} in the environment, or give a hash in users",
         )
     text: str = click.prompt(
         f"Password for {email}, {_SHORTEST} characters or more",

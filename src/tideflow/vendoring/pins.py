@@ -25,6 +25,8 @@ Minor = Annotated[str, Field(pattern=r"^1\.[0-9]+$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Pointer = Annotated[str, Field(pattern=r"^/.")]
 Text = Annotated[str, Field(min_length=1)]
+# The namespace and the name of a Deployment.
+Reader = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")]
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -116,11 +118,31 @@ class Credential(ObjectPattern):
     - ``cookie``: 32 random bytes in URL-safe base64, which oauth2-proxy decodes to a key for AES-256
     - ``access-key``: 20 letters and digits
     - ``password``: 32 letters and digits; these end up in shell commands and connection strings
+
+    ``default`` is what upstream ships, of a hash the password. ``readers`` are the Deployments whose pods
+    read the key when they start, as ``namespace/name``; what keeps the key is before what logs in with it.
+    ``database`` is the one among them that has the value in its own data too, and goes by that.
     """
 
     key: Text
     form: Literal["bcrypt", "cookie", "access-key", "password"]
     group: str = ""
+    default: str | None = Field(default=None, repr=False)
+    readers: tuple[Reader, ...] = ()
+    database: str = ""
+
+    def is_default(self, value: bytes | None) -> bool:
+        """Tell whether a value, None for a key that a Secret lacks, is the one that upstream ships."""
+        if self.default is None:
+            return False
+        if self.form != "bcrypt":
+            return (value or b"") == self.default.encode()
+        import bcrypt  # noqa: PLC0415 - a compiled library that few steps need
+
+        try:
+            return value is not None and bcrypt.checkpw(self.default.encode(), value)
+        except ValueError:  # it is no hash
+            return False
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

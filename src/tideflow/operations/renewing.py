@@ -1,0 +1,127 @@
+"""Which credentials are to be made anew, what becomes of them, and what has to be restarted for that."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from tideflow.engine.manifests import Key
+from tideflow.facts.credentials import value
+from tideflow.operations.credentials import ORIGIN, generated
+from tideflow.operations.live import annotations_of
+from tideflow.operations.restarting import agrees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.vendoring.pins import Credential
+
+ROTATED = "tideflow.dev/rotated-at"
+"""The annotation of a Secret with the stamp of the values in it."""
+
+_READ = "rotated.tideflow.dev/"
+"""Before the name of the Secret, the annotation of pods that were started with those values."""
+
+Stated = tuple["Key", "Credential"]
+"""A credential, and the Secret that it is in."""
+
+
+def whole(stated: Sequence[Stated]) -> tuple[Credential, ...]:
+    """Return the credentials with the whole names of their Secrets, in place of patterns."""
+    return tuple(dataclasses.replace(credential, name=key.name) for key, credential in stated)
+
+
+def changeable(credential: Credential) -> bool:
+    """Tell whether a value can be replaced by writing its Secret; passwords of people are chosen instead."""
+    return not credential.database and credential.form != "bcrypt"
+
+
+def due(stated: Sequence[Stated], live: Mapping[Key, Mapping[str, Any]], *, again: bool) -> list[Stated]:
+    """Return which are to be made anew: upstream's, those that are missing, and halves that do not agree.
+
+    With ``again`` it is all that can be.
+    """
+    ours = [(key, credential) for key, credential in stated if changeable(credential)]
+    groups: dict[str, set[bytes | None]] = {}
+    bad = set()
+    for key, credential in ours:
+        found = value(live[key], credential.key)
+        if again or not found or credential.is_default(found):
+            bad.add((key, credential.key))
+        if credential.group:
+            groups.setdefault(credential.group, set()).add(found)
+    apart = {group for group, found in groups.items() if len(found) > 1}
+    apart |= {
+        credential.group for key, credential in ours if credential.group and (key, credential.key) in bad
+    }
+    return [
+        (key, credential)
+        for key, credential in ours
+        if (key, credential.key) in bad or credential.group in apart
+    ]
+
+
+def write(
+    cluster: Kubernetes, anew: Sequence[Stated], path: Callable[[Key], str], stamped: str
+) -> Iterator[Key]:
+    """Write new values into the Secrets, with the stamp; those of one group get the same one."""
+    shared: dict[str, str] = {}
+    data: dict[Key, dict[str, str]] = {}
+    for key, credential in anew:
+        made = shared.get(credential.group) or generated(credential.form)
+        if credential.group:
+            shared[credential.group] = made
+        data.setdefault(key, {})[credential.key] = base64.b64encode(made.encode()).decode()
+    for key, values in data.items():
+        notes = {ORIGIN: "generated", ROTATED: stamped}
+        cluster.patch(path(key), {"metadata": {"annotations": notes}, "data": values})
+        yield key
+
+
+def readers(stated: Sequence[Stated]) -> dict[Key, list[Key]]:
+    """Return the Deployments that read each Secret, what keeps its values first."""
+    found: dict[Key, list[Key]] = {}
+    for key, credential in stated:
+        for reader in map(deployment, credential.readers):
+            if reader not in found.setdefault(key, []):
+                found[key].append(reader)
+    return found
+
+
+def deployment(reader: str) -> Key:
+    """Return the Deployment of a ``namespace/name``."""
+    namespace, _, name = reader.partition("/")
+    return Key(group="apps", kind="Deployment", namespace=namespace, name=name)
+
+
+def restarts(
+    stamps: Mapping[Key, str],
+    reading: Mapping[Key, Sequence[Key]],
+    deployments: Mapping[Key, Mapping[str, Any] | None],
+) -> list[dict[Key, dict[str, str]]]:
+    """Return which Deployments do not agree with the stamps of their Secrets, in two waves.
+
+    What keeps a credential is to be up with it before those that log in to it. What the cluster lacks is
+    another release's.
+    """
+    notes: dict[Key, dict[str, str]] = {}
+    first: set[Key] = set()
+    for secret, stamped in stamps.items():
+        present = [reader for reader in reading[secret] if deployments[reader] is not None]
+        first.update(present[:1])
+        for reader in present:
+            notes.setdefault(reader, {})[_READ + secret.name] = stamped
+    stale = {reader: wanted for reader, wanted in notes.items() if not agrees(deployments[reader], wanted)}
+    waves = [
+        {reader: wanted for reader, wanted in stale.items() if (reader in first) is early}
+        for early in (True, False)
+    ]
+    return [wave for wave in waves if wave]
+
+
+def stamps(live: Mapping[Key, Mapping[str, Any]], of: Collection[Key]) -> dict[Key, str]:
+    """Return the stamps of those Secrets that ever got one."""
+    found = {key: annotations_of(live[key]).get(ROTATED) for key in of}
+    return {key: stamped for key, stamped in found.items() if stamped}

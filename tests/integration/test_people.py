@@ -1,0 +1,97 @@
+"""People beside the owner: let in with a password of their own, and locked out once they are removed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import bcrypt
+import pytest
+from tests.integration.deploying import Checkout
+from tests.integration.logging_in import login, refused
+from tests.integration.planes import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.logging_in import Visitor
+
+pytestmark = pytest.mark.usefixtures("binaries", "auth_proxy")
+
+HOST, ADA, PASSWORD = "kubeflow.localhost", "ada@example.org", "a password of Ada's"
+STEPS = ("deploys/kubeflow_base.py", "deploys/auth.py", "deploys/credentials.py")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Deploy everything once, for the owner alone."""
+    checkout = Checkout.make(tmp_path_factory.mktemp("people"))
+    checkout.platform.mkdir(parents=True)
+    (checkout.platform / "sample-base").touch()
+    try:
+        checkout.pyinfra("deploys/all.py", TIDEFLOW_PASSWORD="the owner's own")
+        yield checkout
+    finally:
+        checkout.stop()
+
+
+def users(checkout: Checkout, text: str) -> None:
+    """Have the setting, for good."""
+    (checkout.folder / "group_data" / "ml-platform.py").write_text(f"users = {text}\n")
+
+
+def enter(address: str, email: str, password: str) -> Visitor:
+    """Log in, once what was restarted answers."""
+
+    def attempt() -> Visitor | None:
+        try:
+            return login(address, HOST, email, password)
+        except AssertionError:
+            return None
+
+    found = eventually(attempt)
+    assert found is not None
+    return found
+
+
+def test_people_come_and_go(checkout: Checkout) -> None:
+    """Each has a Profile; who is removed is out, sessions too, and the Profile stays."""
+    found = re.search(r"http://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
+    assert found is not None
+    address = f"http://127.0.0.1:{found[1]}"
+
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+    users(checkout, f"[{{'email': '{ADA}', 'hash': '{hashed}'}}]")
+    printed = checkout.pyinfra("deploys/auth.py", check=False)
+    assert "Dex's configuration has others than the setting users" in printed
+    printed = checkout.pyinfra(*STEPS)
+    assert hashed not in printed
+    profile = checkout.get("profile", "ada-example-org")
+    assert profile["spec"]["owner"] == {"kind": "User", "name": ADA}
+    ada = enter(address, ADA, PASSWORD)
+    enter(address, "user@example.com", "the owner's own")
+    mark = checkout.mark()
+    assert "] Success" not in checkout.pyinfra(*STEPS)
+    assert checkout.writes(mark) == []
+
+    users(checkout, "[]")
+    printed = checkout.pyinfra(*STEPS)
+    assert f"{ADA} is locked out; the Profile stays" in printed
+    assert "Profile ada-example-org" in printed
+    assert ada.get("/").status_code == 403
+    enter(address, "user@example.com", "the owner's own")
+    assert refused(address, HOST, ADA, PASSWORD)
+    assert checkout.get("profile", "ada-example-org")
+    data = checkout.get("secret", "-n", "auth", "dex-passwords")["data"]
+    assert data.keys() == {"DEX_USER_PASSWORD"}
+
+
+def test_a_profile_of_somebody_else_is_refused(checkout: Checkout) -> None:
+    """Its owner is not changed in place; the message says what to do."""
+    users(checkout, "['ada@example-org']")
+    printed = checkout.pyinfra("deploys/auth.py", check=False)
+    assert "has what is no e-mail address" in printed
+    users(checkout, "['kubeflow-user@example.com']")
+    printed = checkout.pyinfra("deploys/auth.py", check=False)
+    assert "the Profile kubeflow-user-example-com is user@example.com's" in printed
+    users(checkout, "[]")
