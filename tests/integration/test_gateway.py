@@ -284,7 +284,8 @@ def test_nginx_does_what_its_annotations_say(site: Site) -> None:
 def test_with_istio_as_the_edge_the_load_balancer_leads_to_the_gateway(site: Site) -> None:
     """Nobody from outside is let in by the policies that nginx is let in by."""
     path = "/api/v1/namespaces/istio-system/services/istio-ingressgateway"
-    site.cluster.patch(path, {"spec": {"type": "LoadBalancer"}})
+    regional = {"service.beta.kubernetes.io/do-loadbalancer-type": "REGIONAL"}  # 80 is 8080 in its pods
+    site.cluster.patch(path, {"metadata": {"annotations": regional}, "spec": {"type": "LoadBalancer"}})
     listens = "rehearsal.tideflow.dev/listens-at"
     eventually(lambda: listens in (site.cluster.get(path)["metadata"].get("annotations") or {}))
     with pytest.raises(requests.exceptions.RequestException):

@@ -23,10 +23,11 @@ OWN = tuple(
 
 
 @pytest.fixture
-def broken(binaries: Path, tmp_path: Path) -> Path:
+def broken(binaries: Path, auth_proxy: Path, tmp_path: Path) -> Path:
     """Return the programs of a control plane whose etcd ends as soon as it is started."""
     folder = tmp_path / "programs"
     folder.mkdir()
+    (folder / auth_proxy.name).symlink_to(auth_proxy)
     for name in NAMES[:-1]:
         (folder / name).symlink_to(binaries / name)
     (folder / "etcd").unlink()
