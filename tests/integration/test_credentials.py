@@ -91,9 +91,9 @@ def ship(checkout: Checkout, *only: str) -> None:
 
 def gateway(checkout: Checkout) -> str:
     """Return where people log in."""
-    found = re.search(r"http://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
+    found = re.search(r"https://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
     assert found is not None
-    return f"http://127.0.0.1:{found[1]}"
+    return f"https://127.0.0.1:{found[1]}"
 
 
 def is_in(visitor: Visitor) -> bool:

@@ -56,9 +56,9 @@ def enter(address: str, email: str, password: str) -> Visitor:
 
 def test_people_come_and_go(checkout: Checkout) -> None:
     """Each has a Profile; who is removed is out, sessions too, and the Profile stays."""
-    found = re.search(r"http://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
+    found = re.search(r"https://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
     assert found is not None
-    address = f"http://127.0.0.1:{found[1]}"
+    address = f"https://127.0.0.1:{found[1]}"
 
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
     users(checkout, f"[{{'email': '{ADA}', 'hash': '{hashed}'}}]")

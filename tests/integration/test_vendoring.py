@@ -155,7 +155,11 @@ def test_defaults_and_readers_are_those_of_upstream(
         f"{each['metadata']['namespace']}/{each['metadata']['name']}": json.dumps(
             each["spec"]["template"], sort_keys=True
         )
-        for each in patching.patched(objects[release], stated(release).patches, {"email": "a@example.org"})
+        for each in patching.patched(
+            objects[release],
+            stated(release).patches,
+            {"email": "a@example.org", "certificate": "kubeflow-tls-files"},
+        )
         if each["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}
     }
     for credential in stated(release).credentials:

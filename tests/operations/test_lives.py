@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIZES = ("s-4vcpu-8gb", "s-8vcpu-16gb")
 VERSIONS = ("1.33", "1.34")
-OWN = {"hostname": HOSTNAME, "email": "me@example.org", "addons": ["ingress-nginx"]}
+OWN = {"hostname": HOSTNAME, "email": "me@example.org", "addons": ["ingress-nginx"], "tls": "self-signed"}
 FIRST: dict[str, Any] = {
     "node_count": 2,
     "node_size": SIZES[0],

@@ -51,7 +51,7 @@ def test_the_settings_are_those_of_group_data() -> None:
 def test_the_steps_are_those_of_deploys() -> None:
     """The README's table has every step, in the order in which all.py runs them; the end is run by itself."""
     documented = re.findall(r"^\| `deploys/([a-z_]+)\.py` ", README, re.MULTILINE)
-    order = re.search(r"in \(([^)]*)\)", (PROJECT / "deploys" / "all.py").read_text())
+    order = re.search(r"\(([^)]*)\)\nfor _step", (PROJECT / "deploys" / "all.py").read_text())
     assert order is not None
     assert documented == [*re.findall(r'"([a-z_]+)"', order[1]), "teardown"]
 

@@ -59,6 +59,12 @@ def base(*, base: Base, timeout: float, prune: Prune = "off") -> Generator[Funct
     )
 
 
+def _runs(database: Key) -> bool:
+    """Tell whether a database is there to stay: with its namespace, its data goes too."""
+    space = shown(Key("", "Namespace", "", database.namespace or "")) or {}
+    return shown(database) is not None and "deletionTimestamp" not in space.get("metadata", {})
+
+
 def _prepare(base: Base, plan: Plan) -> None:
     """Have each credential before anything starts with it, and let no Profile change hands."""
     target = platform()
@@ -67,7 +73,7 @@ def _prepare(base: Base, plan: Plan) -> None:
         if manifest.key.kind == "Profile" and manifest.key in plan.changed:
             people.refuse_other_owner(manifest.key, manifest.body["spec"]["owner"]["name"])
     for key, credential in base.credentials.stated:
-        if key in plan.created and credential.database and shown(renewing.deployment(credential.database)):
+        if key in plan.created and credential.database and _runs(renewing.deployment(credential.database)):
             raise SettingError(
                 f"the Secret {key.namespace}/{key.name} is gone, and {credential.database} has its data "
                 "under the password that was in it",
