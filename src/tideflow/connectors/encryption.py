@@ -21,7 +21,8 @@ Mode = Literal["acme", "files", "self-signed", "off"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 _FILES = ("tls_certificate", "tls_key")
-_OF_THIS_MACHINE = ".localhost"
+OF_THIS_MACHINE = ".localhost"
+"""What names end with that lead to oneself, and are in no zone (RFC 6761)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ class Encryption:
                 "the setting acme_email is not set, and Let's Encrypt wants to know whom to write to",
                 hint=f"set acme_email in group_data/all.py to an address of yours, {other}",
             )
-        if hostname.endswith(_OF_THIS_MACHINE):
+        if hostname.endswith(OF_THIS_MACHINE):
             raise SettingError(
                 f"the setting hostname is {hostname}, for which Let's Encrypt issues no certificate",
                 hint=f"set hostname to a name that the world can look up, {other}",

@@ -5,7 +5,6 @@ Whoever is in with an old one stays in by a cookie of oauth2-proxy's, whose secr
 
 from __future__ import annotations
 
-import base64
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,11 @@ from pyinfra import host
 
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
+from tideflow.facts.credentials import value
 from tideflow.operations import passwords, renewing
 from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
-from tideflow.operations.credentials import ORIGIN
+from tideflow.operations.credentials import ORIGIN, encoded
 from tideflow.operations.live import annotations_of, secret, shown
 from tideflow.operations.restarting import agrees, path_of, restart, stamp
 from tideflow.operations.running import (
@@ -25,6 +25,7 @@ from tideflow.operations.running import (
     change,
     executing,
     is_dry,
+    needed_cluster,
     operation,
     platform,
     promised,
@@ -155,7 +156,7 @@ def _restart_with(
                 "namespace": PASSWORDS.namespace,
                 "annotations": {ORIGIN: "chosen", **stamped},
             },
-            "data": {_HASH: base64.b64encode(hashed.encode()).decode()},
+            "data": {_HASH: encoded(hashed)},
         }
         cluster.apply(path_of(cluster, PASSWORDS), wanted, field_manager=_MANAGER)
 
@@ -174,19 +175,14 @@ def restart_with(
 
     Killed in between, the next run sees that Dex and its Secret do not agree, and does all of it once more.
     """
-    cluster = target.kubernetes()
-    if cluster is None:
-        raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {to_run('cluster')}")
+    cluster = needed_cluster(target)
     set_at = stamp()
     write(cluster, {_SET_AT: set_at})
-    stamps = dict.fromkeys(
-        renewing.write(cluster, sessions, functools.partial(path_of, cluster), set_at), set_at
-    )
+    stamps = dict.fromkeys(renewing.write(cluster, sessions, set_at), set_at)
     reading = renewing.readers(sessions)
-    deployments = {reader: shown(reader) for readers in reading.values() for reader in readers}
     notes = {
         reader: wanted
-        for wave in renewing.restarts(stamps, reading, deployments)
+        for wave in renewing.restarts(stamps, reading, renewing.deployments(reading))
         for reader, wanted in wave.items()
     }
     restart(
@@ -212,4 +208,4 @@ def passwords_file(target: PlatformConnector) -> Path:
 
 
 def _hash(found: Mapping[str, Any]) -> str:
-    return base64.b64decode((found.get("data") or {}).get(_HASH, "")).decode()
+    return (value(found, _HASH) or b"").decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import functools
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ from tideflow.connectors.encryption import MODES
 from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key, load
 from tideflow.errors import ApplyError
+from tideflow.facts.credentials import value
 from tideflow.files import write_private
 from tideflow.operations import hostnames, pairs, resolving
 from tideflow.operations.commands import to_run
+from tideflow.operations.credentials import encoded
 from tideflow.operations.issuers import (
     ISSUERS,
     OWN,
@@ -35,6 +36,7 @@ from tideflow.operations.running import (
     announce,
     change,
     executing,
+    needed_cluster,
     of_set,
     operation,
     platform,
@@ -151,7 +153,7 @@ def _secret_of(pair: Pair) -> dict[str, Any]:
         "kind": "Secret",
         "type": "kubernetes.io/tls",
         "metadata": {"name": settings().encryption.secret_name, "namespace": SPACE},
-        "data": {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()},
+        "data": {name: encoded(text) for name, text in texts.items()},
     }
 
 
@@ -189,9 +191,7 @@ def _tidy() -> Generator[FunctionCommand]:
 
 
 def _delete(target: PlatformConnector, key: Key, _: object) -> None:
-    cluster = target.kubernetes()
-    assert cluster is not None, "there is a Secret in it"  # noqa: S101
-    cluster.delete(f"/api/v1/namespaces/{key.namespace}/secrets/{key.name}")
+    needed_cluster(target).delete(f"/api/v1/namespaces/{key.namespace}/secrets/{key.name}")
     target.host.log(f"deleted {key}")
 
 
@@ -211,4 +211,4 @@ def _authority_file(target: PlatformConnector) -> Path:
 
 
 def _text(found: Mapping[str, Any] | None, name: str) -> str:
-    return base64.b64decode(((found or {}).get("data") or {}).get(name, "")).decode(errors="replace")
+    return (value(found or {}, name) or b"").decode(errors="replace")

@@ -68,7 +68,7 @@ class Credentials:
         for key in self._secrets.keys() & set(missing):
             manifest, credentials = self._secrets[key]
             for credential in credentials:
-                value = shared.get(credential.group) or _encoded(generated(credential.form))
+                value = shared.get(credential.group) or encoded(generated(credential.form))
                 if credential.group:
                     shared[credential.group] = value
                 manifest.body["data"][credential.key] = value
@@ -82,7 +82,7 @@ class Credentials:
             if credential.form != "bcrypt" or key not in kept:
                 continue
             if credential.key not in ((live(key) or {}).get("data") or {}):
-                found.setdefault(key, {})[credential.key] = _encoded(generated("bcrypt"))
+                found.setdefault(key, {})[credential.key] = encoded(generated("bcrypt"))
         return found
 
     def _wanted(self, credential: Credential, missing: Collection[Key]) -> bool:
@@ -106,5 +106,6 @@ def generated(form: str) -> str:
             return "".join(secrets.choice(_ALPHABET) for _ in range(32))
 
 
-def _encoded(value: str) -> str:
+def encoded(value: str) -> str:
+    """Return a text as the data of a Secret has it."""
     return base64.b64encode(value.encode()).decode()

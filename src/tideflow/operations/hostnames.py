@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tideflow.clients.domains import Record
+from tideflow.connectors.encryption import OF_THIS_MACHINE
 from tideflow.operations import balancers
 from tideflow.operations.zones import TTL
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tideflow.connectors.settings import Settings
 
 _UNKNOWN = "<the load balancer's address>"
-_OF_THIS_MACHINE = ".localhost"  # names below it lead to oneself, and are in no zone (RFC 6761)
 _PATIENCE = 300  # seconds
 
 
@@ -47,7 +47,7 @@ class Asked:
     @property
     def needs_none(self) -> bool:
         """Whether the name leads where it should without any record."""
-        return self.hostname.endswith(_OF_THIS_MACHINE)
+        return self.hostname.endswith(OF_THIS_MACHINE)
 
     def records(self, goal: str | None) -> list[Record]:
         """Return the records that lead to an address, or to a name; None for one that is not known yet."""

@@ -13,7 +13,7 @@ from tideflow.engine.templates import render
 from tideflow.errors import ApplyError
 from tideflow.operations import edges
 from tideflow.operations.live import shown
-from tideflow.operations.running import change, executing, platform, settings
+from tideflow.operations.running import change, executing, needed_cluster, platform, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -86,9 +86,7 @@ def forgotten() -> FunctionCommand:
 
 
 def _forget(target: PlatformConnector, _: object) -> None:
-    cluster = target.kubernetes()
-    assert cluster is not None, "there is a Certificate in it"  # noqa: S101
-    cluster.delete(f"{_CERTIFICATES}/{_CERTIFICATE.name}")
+    needed_cluster(target).delete(f"{_CERTIFICATES}/{_CERTIFICATE.name}")
 
 
 def _is_issued(live: Mapping[str, Any]) -> bool | None:
@@ -113,8 +111,7 @@ def issued(issuer: str, timeout: float) -> Generator[FunctionCommand]:
 
 
 def _await(target: PlatformConnector, issuer: str, timeout: float, live: Callable[[str], None]) -> None:
-    cluster = target.kubernetes()
-    assert cluster is not None, "there is a Certificate in it"  # noqa: S101
+    cluster = needed_cluster(target)
     try:
         what = f"{issuer} to issue the certificate of {target.settings.hostname}"
         if not wait_for(cluster, _CERTIFICATES, _is_issued, what=what, timeout=timeout, progress=live):

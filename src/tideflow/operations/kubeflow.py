@@ -20,6 +20,7 @@ from tideflow.operations.restarting import path_of
 from tideflow.operations.running import (
     BASE,
     executing,
+    needed_cluster,
     of_set,
     operation,
     platform,
@@ -81,9 +82,8 @@ def _prepare(base: Base, plan: Plan) -> None:
                 "or, if there is no data yet, delete that Deployment",
             )
     base.credentials.fill(plan.created, live)
-    cluster = target.kubernetes()
     for key, data in base.credentials.lacking(plan.kept, live).items():
-        assert cluster is not None, "something of it is kept"  # noqa: S101 - for the types
+        cluster = needed_cluster(target)
         cluster.patch(path_of(cluster, key), {"data": data})
 
 

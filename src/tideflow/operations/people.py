@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.operations import auth, passwords
 from tideflow.operations.commands import to_run
+from tideflow.operations.credentials import encoded
 from tideflow.operations.live import annotations_of, secret, shown
 from tideflow.operations.logins import CONFIGURATION
 from tideflow.operations.restarting import path_of
@@ -112,7 +112,7 @@ def known(
         person.key: person
         for person in people
         if person.email in chosen
-        or (person.hash is not None and _encoded(person.hash) != data.get(person.key))
+        or (person.hash is not None and encoded(person.hash) != data.get(person.key))
     }
     if not changed and not removed:
         host.noop("everybody's password is as it was chosen")
@@ -126,7 +126,7 @@ def known(
 
     def carry_out(progress: Callable[[str], None]) -> None:
         hashes = {key: person.hash or chosen[person.email].hash() for key, person in changed.items()}
-        values = {key: _encoded(hashed) for key, hashed in hashes.items()} | dict.fromkeys(removed)
+        values = {key: encoded(hashed) for key, hashed in hashes.items()} | dict.fromkeys(removed)
         named = {_OF + key: person.email for key, person in changed.items()}
         write = functools.partial(_write, values=values, notes=named | {_OF + key: None for key in removed})
         auth.restart_with(target, write, progress, sessions=auth.cookies() if ends else [], timeout=timeout)
@@ -152,7 +152,3 @@ def _write(
 ) -> None:
     body = {"metadata": {"annotations": {**notes, **stamped}}, "data": values}
     cluster.patch(path_of(cluster, auth.PASSWORDS), body)
-
-
-def _encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tideflow.engine.manifests import Key
 from tideflow.facts.credentials import value
-from tideflow.operations.credentials import ORIGIN, generated
-from tideflow.operations.live import annotations_of
-from tideflow.operations.restarting import agrees
+from tideflow.operations.credentials import ORIGIN, encoded, generated
+from tideflow.operations.live import annotations_of, shown
+from tideflow.operations.restarting import agrees, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.vendoring.pins import Credential
@@ -63,9 +62,7 @@ def due(stated: Sequence[Stated], live: Mapping[Key, Mapping[str, Any]], *, agai
     ]
 
 
-def write(
-    cluster: Kubernetes, anew: Sequence[Stated], path: Callable[[Key], str], stamped: str
-) -> Iterator[Key]:
+def write(cluster: Kubernetes, anew: Sequence[Stated], stamped: str) -> Iterator[Key]:
     """Write new values into the Secrets, with the stamp; those of one group get the same one."""
     shared: dict[str, str] = {}
     data: dict[Key, dict[str, str]] = {}
@@ -73,10 +70,10 @@ def write(
         made = shared.get(credential.group) or generated(credential.form)
         if credential.group:
             shared[credential.group] = made
-        data.setdefault(key, {})[credential.key] = base64.b64encode(made.encode()).decode()
+        data.setdefault(key, {})[credential.key] = encoded(made)
     for key, values in data.items():
         notes = {ORIGIN: "generated", ROTATED: stamped}
-        cluster.patch(path(key), {"metadata": {"annotations": notes}, "data": values})
+        cluster.patch(path_of(cluster, key), {"metadata": {"annotations": notes}, "data": values})
         yield key
 
 
@@ -88,6 +85,11 @@ def readers(stated: Sequence[Stated]) -> dict[Key, list[Key]]:
             if reader not in found.setdefault(key, []):
                 found[key].append(reader)
     return found
+
+
+def deployments(reading: Mapping[Key, Collection[Key]]) -> dict[Key, Mapping[str, Any] | None]:
+    """Return the readers as they are now, None for one that the cluster lacks."""
+    return {reader: shown(reader) for found in reading.values() for reader in found}
 
 
 def deployment(reader: str) -> Key:

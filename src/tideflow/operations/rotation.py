@@ -12,21 +12,22 @@ from tideflow.facts.credentials import Defaults, named
 from tideflow.operations import databases, renewing
 from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
-from tideflow.operations.live import secret, shown
-from tideflow.operations.restarting import path_of, restart, stamp
+from tideflow.operations.live import secret
+from tideflow.operations.restarting import restart, stamp
 from tideflow.operations.running import (
     BASE,
     announce,
     change,
     executing,
     is_dry,
+    needed_cluster,
     operation,
     platform,
     promised,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from pyinfra.api import FunctionCommand
 
@@ -54,7 +55,9 @@ def rotated(*, again: bool, timeout: float) -> Generator[FunctionCommand]:
     anew = renewing.due(stated, live, again=again)
     reading = renewing.readers(stated)
     secrets = {key: "" for key, _ in anew}
-    waves = renewing.restarts(renewing.stamps(live, reading) | secrets, reading, _deployments(reading))
+    waves = renewing.restarts(
+        renewing.stamps(live, reading) | secrets, reading, renewing.deployments(reading)
+    )
     if not anew and not waves:
         if executing() or is_dry():
             _tell(target, stated, again=again)
@@ -91,10 +94,6 @@ def _live(target: PlatformConnector, stated: Sequence[Stated]) -> Live | None:
     return there if len(there) == len(found) else None
 
 
-def _deployments(reading: Mapping[Key, Collection[Key]]) -> dict[Key, Mapping[str, Any] | None]:
-    return {reader: shown(reader) for readers in reading.values() for reader in readers}
-
-
 def _replace(
     target: PlatformConnector,
     stated: Sequence[Stated],
@@ -106,14 +105,12 @@ def _replace(
     timeout: float,
 ) -> None:
     """Write the Secrets, then restart what reads them; killed in between, the next run sees the stamps."""
-    cluster = target.kubernetes()
-    if cluster is None:
-        raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {to_run('cluster')}")
+    cluster = needed_cluster(target)
     reading, stamped = renewing.readers(stated), stamp()
     stamps = renewing.stamps(live, reading)
-    for key in renewing.write(cluster, anew, functools.partial(path_of, cluster), stamped):
+    for key in renewing.write(cluster, anew, stamped):
         stamps[key] = stamped
-    for wave in renewing.restarts(stamps, reading, _deployments(reading)):
+    for wave in renewing.restarts(stamps, reading, renewing.deployments(reading)):
         restart(cluster, wave, why="its new credentials", timeout=timeout, progress=progress)
     _tell(target, stated, again=again)
 

@@ -262,6 +262,14 @@ def present_cluster() -> Kubernetes | None:
     return cluster
 
 
+def needed_cluster(target: PlatformConnector) -> Kubernetes:
+    """Return the client of a cluster that is about to be changed; it was there when that was planned."""
+    cluster = target.kubernetes()
+    if cluster is None:
+        raise SettingError(f"the cluster {target.platform} is gone", hint=f"run first: {to_run('cluster')}")
+    return cluster
+
+
 def require_cluster() -> None:
     """End the run unless the cluster runs, or an earlier step of this run makes it."""
     require(CLUSTER, there=lambda: platform().kubernetes(), made_by="cluster")
