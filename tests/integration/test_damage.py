@@ -91,10 +91,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     checkout = Checkout.make(tmp_path_factory.mktemp("damage"))
     (checkout.platform / "sample-base").parent.mkdir(parents=True)
     (checkout.platform / "sample-base").touch()  # as after a look for upstream in vain
-    checkout.pyinfra("deploys/all.py")
-    assert components(checkout.folder) == PROCESSES
-    yield checkout
-    checkout.stop()
+    try:
+        checkout.pyinfra("deploys/all.py")
+        assert components(checkout.folder) == PROCESSES
+        yield checkout
+    finally:
+        checkout.stop()
     assert processes(checkout.folder) == []
 
 
