@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from tideflow.rehearsal.gateway.firewall import Object
     from tideflow.rehearsal.gateway.issuer import Issuer
-    from tideflow.rehearsal.gateway.keys import Keys
     from tideflow.rehearsal.gateway.messages import Answer
 
 _DEFAULT = ({"name": "Authorization", "prefix": "Bearer "},)
@@ -30,7 +29,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 
 
 def authenticated(
-    policies: Iterable[Object], headers: CIMultiDict[str], issuer: Issuer | None, keys: Keys
+    policies: Iterable[Object], headers: CIMultiDict[str], issuer: Issuer | None
 ) -> tuple[dict[str, Any], CIMultiDict[str]]:
     """Return what the token of a request says, if it has one, and the headers with what is told of it.
 
@@ -50,7 +49,7 @@ def authenticated(
         raise Refusal("Jwt issuer is not configured")
     if issuer is None or issuer.accounts.issuer != issued_by:
         raise Refusal("Jwks remote fetch is failed")
-    claims = keys.claims(token)
+    claims = issuer.keys.claims(token)
     if claims is None:
         raise Refusal("Jwt is expired or its verification fails")
     audiences = rule.get("audiences")

@@ -71,9 +71,7 @@ class IngressGateway:
             request = dataclasses.replace(request, headers=checked)
         rules = about(self._world.all(*AUTHENTICATIONS), backend.pod)
         try:
-            claims, headers = authenticated(
-                rules, request.headers, self._programs.issuer, self._programs.keys
-            )
+            claims, headers = authenticated(rules, request.headers, self._programs.issuer)
         except Refusal as refusal:
             return refusal.answer
         request = dataclasses.replace(request, headers=headers)

@@ -47,7 +47,7 @@ class Issuer:
 
     def __init__(self, accounts: Accounts, keys: Keys) -> None:
         self.accounts = accounts
-        self._keys = keys
+        self.keys = keys
         self._path = urlsplit(accounts.issuer).path
         self._logins: OrderedDict[str, _Login] = OrderedDict()
         self._codes: OrderedDict[str, _Login] = OrderedDict()
@@ -90,7 +90,7 @@ class Issuer:
         )
 
     def _published(self, _: Request) -> Answer:
-        return _json(200, self._keys.public)
+        return _json(200, self.keys.public)
 
     def _health(self, _: Request) -> Answer:
         return page(200, "Health check passed")
@@ -177,7 +177,7 @@ class Issuer:
         return _json(200, granted)
 
     def _userinfo(self, request: Request) -> Answer:
-        claims = self._keys.claims(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        claims = self.keys.claims(request.headers.get("Authorization", "").removeprefix("Bearer "))
         return _json(200, claims) if claims else _error(403, "access_denied", "Invalid bearer token.")
 
     def _client(self, request: Request, form: Mapping[str, str]) -> Client | None:
@@ -208,7 +208,7 @@ class Issuer:
             **({"nonce": login.asked["nonce"]} if "nonce" in login.asked else {}),
             **more,
         }
-        return self._keys.signed(claims)
+        return self.keys.signed(claims)
 
     def _keep(self, where: OrderedDict[str, _Login], key: str, login: _Login) -> None:
         with self._lock:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tideflow.rehearsal.gateway.containers import Start
     from tideflow.rehearsal.gateway.firewall import Object
     from tideflow.rehearsal.gateway.issuer import Issuer
-    from tideflow.rehearsal.gateway.keys import Keys
     from tideflow.rehearsal.standins.world import World
 
 DEX = ("auth", "dex")
@@ -45,21 +44,11 @@ class Programs:
         self.issuer: Issuer | None = None
         self._program = program
         self.socket = cluster.sockets / "oauth2-proxy.sock"
-        self._keys: Keys | None = None
         self._dex = _Deployed(DEX)
         self._proxy = _Deployed(AUTH_PROXY)
         self._process = Background(cluster.folder, PROCESS)
         self._pause = 0.0
         self._started = 0.0
-
-    @property
-    def keys(self) -> Keys:
-        """The issuer's keys, made when they are needed first."""
-        if self._keys is None:
-            from tideflow.rehearsal.gateway.keys import Keys  # noqa: PLC0415 - slow to import
-
-            self._keys = Keys(private_folder(self.folder) / "issuer.key")
-        return self._keys
 
     def which(self, namespace: str, name: str) -> tuple[str, str] | None:
         """Return which of the two the pod of this name is one of; None for all other pods."""
@@ -99,11 +88,13 @@ class Programs:
     def _start_issuer(self) -> None:
         from tideflow.rehearsal.gateway.accounts import Accounts  # noqa: PLC0415 - bcrypt, only when needed
         from tideflow.rehearsal.gateway.issuer import Issuer  # noqa: PLC0415 - the same
+        from tideflow.rehearsal.gateway.keys import Keys  # noqa: PLC0415 - the same
 
         self.issuer = None
         if self._dex.start is not None:
             try:
-                self.issuer = Issuer(Accounts.of(self._dex.start), self.keys)
+                keys = Keys(private_folder(self.folder) / "issuer.key")
+                self.issuer = Issuer(Accounts.of(self._dex.start), keys)
             except UnstartableError as error:
                 _LOG.warning("%s", error)
 
