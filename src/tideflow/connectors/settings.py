@@ -166,17 +166,28 @@ class Settings:
         )
 
     def refuse_placeholders(self) -> None:
-        """Raise ``SettingError`` for defaults that will not do on a real platform, such as the hostname's."""
-        for setting, value, placeholder in (
+        """Raise ``SettingError`` for all that will not do on a real platform, such as the placeholders."""
+        placeholders = (
             ("hostname", self.hostname, PLACEHOLDER_HOSTNAME),
             ("email", self.email, PLACEHOLDER_EMAIL),
-        ):
-            if value == placeholder:
-                raise SettingError(
-                    f"the setting {setting} is still the placeholder {placeholder}",
-                    hint=f"set {setting} in group_data/all.py to your own; nothing was created",
-                )
-        self.encryption.refuse_hopeless(self.hostname, sources=self.balancing.sources)
+        )
+        problems = [
+            SettingError(
+                f"the setting {setting} is still the placeholder {placeholder}",
+                hint=f"set {setting} in group_data/all.py to your own; nothing was created",
+            )
+            for setting, value, placeholder in placeholders
+            if value == placeholder
+        ]
+        problems += self.encryption.hopeless(self.hostname, sources=self.balancing.sources)
+        if len(problems) == 1:
+            raise problems[0]
+        if problems:
+            found = "; ".join(f"({at}) {problem.message}" for at, problem in enumerate(problems, 1))
+            raise SettingError(
+                f"{len(problems)} settings will not do: {found}",
+                hint="set them in group_data/all.py, or by --data; nothing was created",
+            )
 
 
 def _name(data: Data, setting: str, *, like: str) -> str:

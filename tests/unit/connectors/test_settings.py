@@ -38,14 +38,22 @@ def test_a_hostname_of_ones_own_is_rehearsed_too() -> None:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({}, "hostname"),
+        ({"email": "me@my-company.com"}, "hostname"),
         ({"hostname": "ml.my-company.com"}, "email"),
     ],
 )
 def test_placeholders_are_refused_by_name(changed: dict[str, str], named: str) -> None:
     """A real platform wants a hostname and an e-mail of its own."""
-    with pytest.raises(SettingError, match=f"the setting {named} is still the placeholder"):
-        read(rehearsal=False, **changed).refuse_placeholders()
+    with pytest.raises(SettingError, match=f"^the setting {named} is still the placeholder"):
+        read(rehearsal=False, acme_email="me@my-company.com", **changed).refuse_placeholders()
+
+
+def test_all_that_a_real_platform_wants_is_told_at_once() -> None:
+    """Nobody has to come back for each."""
+    with pytest.raises(
+        SettingError, match=r"3 settings will not do: \(1\) .*hostname.* \(2\) .*email.*\(3\)"
+    ):
+        read(rehearsal=False).refuse_placeholders()
 
 
 @pytest.mark.parametrize(
