@@ -89,6 +89,13 @@ def ship(checkout: Checkout, *only: str) -> None:
         checkout.kubectl("rollout", "status", "-n", namespace, f"deployment/{name}")
 
 
+def ails(namespace: str, name: str, checkout: Checkout, what: str | None) -> None:
+    """Have new pods of a Deployment fail in that way, or no more."""
+    notes = {"template": {"metadata": {"annotations": {"rehearsal.tideflow.dev/fails": what}}}}
+    patch = json.dumps({"spec": notes})
+    checkout.kubectl("patch", "deployment", "-n", namespace, name, "--type", "merge", "-p", patch)
+
+
 def gateway(checkout: Checkout) -> str:
     """Return where people log in."""
     found = re.search(r"https://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
@@ -268,6 +275,45 @@ def test_what_was_killed_in_the_middle_is_ended_by_the_next_run(sample: tuple[Ch
     mark = checkout.mark()
     assert NO_CHANGE in checkout.pyinfra("deploys/credentials.py")
     assert checkout.writes(mark) == []
+
+
+def test_a_secret_that_was_lost_is_made_anew_with_what_reads_it_restarted(
+    sample: tuple[Checkout, str],
+) -> None:
+    """Else Dex and its client would not agree at the next restart of one of them."""
+    checkout, _ = sample
+    checkout.kubectl("delete", "secret", "-n", "auth", "dex-oidc-client")
+    checkout.kubectl("delete", "secret", "-n", "oauth2-proxy", "oauth2-proxy-sample")
+    printed = checkout.pyinfra("deploys/credentials.py", check=False)
+    assert "Secret auth/dex-oidc-client, oauth2-proxy/oauth2-proxy-sample is missing" in printed
+    printed = checkout.pyinfra("deploys/kubeflow_base.py", "deploys/credentials.py")
+    assert "the Secret auth/dex-oidc-client was gone, and is made anew" in printed
+    enter(gateway(checkout), "a good one")
+    for namespace, name in (("auth", "dex"), ("oauth2-proxy", "oauth2-proxy")):
+        checkout.kubectl("rollout", "restart", "-n", namespace, f"deployment/{name}")
+        checkout.kubectl("rollout", "status", "-n", namespace, f"deployment/{name}")
+    enter(gateway(checkout), "a good one")
+    assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py", "deploys/credentials.py")
+
+
+def test_restarts_that_are_not_over_are_waited_for_again(sample: tuple[Checkout, str]) -> None:
+    """The rerun that an error asks for does not say that all is well while the old pods serve."""
+    checkout, _ = sample
+    ails("auth", "dex", checkout, "ImagePullBackOff")
+    short = ("--data", "timeout_minutes=0.1")
+    for steps in (
+        ("deploys/auth.py", "--data", "change_password=true"),
+        ("deploys/auth.py",),
+        ("deploys/credentials.py", "--data", "rotate_credentials=true"),
+        ("deploys/credentials.py",),
+    ):
+        printed = checkout.pyinfra(*steps, *short, check=False, TIDEFLOW_PASSWORD="a good one of late")
+        assert "waited 0.1 minutes for Deployment auth/dex to start with" in printed
+    ails("auth", "dex", checkout, None)
+    printed = checkout.pyinfra("deploys/auth.py", "deploys/credentials.py")
+    enter(gateway(checkout), "a good one of late")
+    change = ("deploys/auth.py", "--data", "change_password=true")
+    checkout.pyinfra(*change, TIDEFLOW_PASSWORD="a good one")
 
 
 def test_they_are_made_anew_when_that_is_asked_for(sample: tuple[Checkout, str]) -> None:

@@ -87,7 +87,7 @@ class Settings:
     dns_wildcard: bool
     dns_overwrite: bool
     dns_wait_seconds: float | None
-    change_password: bool
+    change_password: tuple[str, ...]
     rotate_credentials: bool
     timeout_seconds: float
     access_seconds: int
@@ -122,6 +122,7 @@ class Settings:
                 hint="on the command line, quote it twice: --data 'kubernetes_version=\"1.30\"'",
             )
         fastest, slowest = reading.seconds(data, "rehearsal_pod_ready_seconds")
+        users = people.read(data, email, _EMAIL)
         count = reading.whole(data, "node_count", least=1, most=reading.MOST_NODES)
         return cls(
             region=reading.text(data, "region"),
@@ -147,12 +148,12 @@ class Settings:
             encryption=Encryption.read(data, rehearsal=rehearsal, email=email, form=_EMAIL),
             hostname=hostname,
             email=email,
-            users=people.read(data, email, _EMAIL),
+            users=users,
             dns_zone=zone,
             dns_wildcard=reading.flag(data, "dns_wildcard"),
             dns_overwrite=reading.flag(data, "dns_overwrite"),
             dns_wait_seconds=reading.if_set(data, "dns_wait_minutes", _minutes),
-            change_password=reading.flag(data, "change_password"),
+            change_password=people.whose(data, "change_password", email, users),
             rotate_credentials=reading.flag(data, "rotate_credentials"),
             timeout_seconds=60 * reading.number(data, "timeout_minutes", least=0.1, most=24 * 60),
             access_seconds=int(60 * reading.number(data, "access_minutes", least=0.1, most=168 * 60)),

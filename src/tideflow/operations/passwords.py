@@ -72,6 +72,8 @@ def checked(text: str) -> Password:
         problem = f"has fewer than {_SHORTEST} characters"
     elif length > _LONGEST:
         problem = f"is longer than {_LONGEST} bytes, of which bcrypt would not see the rest"
+    elif not text.isprintable():
+        problem = "has a character that cannot be typed, such as the end of a line"
     elif text.lower() in _KNOWN or len(set(text)) == 1:
         problem = "is one that everybody tries first"
     else:
@@ -122,16 +124,16 @@ def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
     if rehearsal_file is not None:
         kept = [] if anew else generated_before(rehearsal_file)
         return kept[0] if kept else Password(secrets.token_urlsafe(12), generated=True)
-    return prompt(email)
+    return prompt(email, otherwise=f"set {VARIABLE} or {FILE} in the environment")
 
 
-def prompt(email: str) -> Password:
-    """Return the password for ``email`` that a person types twice, without echo."""
+def prompt(email: str, *, otherwise: str) -> Password:
+    """Return the password for ``email`` that a person types twice, without echo.
+
+    ``otherwise`` is what to do where there is no terminal.
+    """
     if not sys.stdin.isatty():
-        raise SettingError(
-            f"no password for {email}, and no terminal to ask on",
-            hint=f"set {VARIABLE} or {FILE} in the environment, or give a hash in users",
-        )
+        raise SettingError(f"no password for {email}, and no terminal to ask on", hint=otherwise)
     text: str = click.prompt(
         f"Password for {email}, {_SHORTEST} characters or more",
         hide_input=True,

@@ -11,7 +11,7 @@ from pyinfra import host
 from tideflow.connectors.people import PREFIX
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
-from tideflow.operations import auth, passwords
+from tideflow.operations import auth, passwords, sessions
 from tideflow.operations.commands import to_run
 from tideflow.operations.credentials import encoded
 from tideflow.operations.live import annotations_of, secret, shown
@@ -27,6 +27,7 @@ from tideflow.operations.running import (
     platform,
     promised,
     refusing,
+    settings,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def refuse_other_owner(key: Key, email: str) -> None:
     """Raise ``SettingError`` if the live Profile has another owner, who is never changed in place."""
     live = shown(key)
     owner = ((live or {}).get("spec") or {}).get("owner", {}).get("name", email)
+    if owner != email and owner.lower() == email.lower():
+        raise SettingError(
+            f"the Profile {key.name} is {owner}'s, in these letters",
+            hint=f"write {owner} in the settings too",
+        )
     if owner != email:
         raise SettingError(
             f"the Profile {key.name} is {owner}'s, and is not made {email}'s",
@@ -78,10 +84,20 @@ def refuse_other_owner(key: Key, email: str) -> None:
 def chosen(people: Sequence[Person]) -> dict[str, Password]:
     """Return the passwords that people without a hash are to get, by e-mail; each is asked for once."""
     notes = annotations_of(shown(auth.PASSWORDS))
-    new = [person for person in people if person.hash is None and f"{_OF}{person.key}" not in notes]
+    new = [
+        person
+        for person in people
+        if person.hash is None
+        and (f"{_OF}{person.key}" not in notes or person.email in settings().change_password)
+    ]
     if is_dry():
         return {person.email: passwords.UNASKED for person in new}
-    return {person.email: passwords.prompt(person.email) for person in new}
+    return {
+        person.email: passwords.prompt(
+            person.email, otherwise="run this in one, or give a bcrypt hash in the setting users"
+        )
+        for person in new
+    }
 
 
 @operation
@@ -129,7 +145,9 @@ def known(
         values = {key: encoded(hashed) for key, hashed in hashes.items()} | dict.fromkeys(removed)
         named = {_OF + key: person.email for key, person in changed.items()}
         write = functools.partial(_write, values=values, notes=named | {_OF + key: None for key in removed})
-        auth.restart_with(target, write, progress, sessions=auth.cookies() if ends else [], timeout=timeout)
+        sessions.restart_with(
+            target, write, progress, cookies=sessions.cookies() if ends else [], timeout=timeout
+        )
         for key in removed:
             who = notes.get(_OF + key, "who was removed")
             target.host.log(f"{who} is locked out; the Profile stays, with all that is in it")

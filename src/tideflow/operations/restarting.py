@@ -32,6 +32,13 @@ def agrees(deployment: Mapping[str, Any] | None, notes: Mapping[str, str]) -> bo
     return all(found.get(name) == value for name, value in notes.items())
 
 
+def started(deployment: Mapping[str, Any] | None, notes: Mapping[str, str]) -> bool:
+    """Tell whether all pods of a Deployment were started with that, and are ready."""
+    if deployment is None or not agrees(deployment, notes):
+        return False
+    return readiness.status("apps", "Deployment", deployment).ready
+
+
 def restart(
     cluster: Kubernetes,
     notes: Mapping[Key, Mapping[str, str]],
@@ -41,6 +48,8 @@ def restart(
     progress: Callable[[str], None],
 ) -> None:
     """Have the Deployments start pods with these stamps, all at once, and wait until no others are left.
+
+    Those that were told so before are only waited for.
 
     ``why`` completes "waiting for Deployment … to start with"; ``timeout`` is in seconds, for each.
     """
@@ -66,6 +75,4 @@ def path_of(cluster: Kubernetes, key: Key) -> str:
 
 
 def _rolled_out(deployment: Any, *, name: str, notes: Mapping[str, str]) -> bool | None:
-    if deployment["metadata"]["name"] != name or not agrees(deployment, notes):
-        return None
-    return True if readiness.status("apps", "Deployment", deployment).ready else None
+    return True if deployment["metadata"]["name"] == name and started(deployment, notes) else None

@@ -129,6 +129,24 @@ def test_what_is_no_address_is_refused(email: str) -> None:
         read(email=email)
 
 
+def test_whose_password_is_chosen_anew() -> None:
+    """True means the owner; others, unless they have a hash, are named."""
+    users = ["ada@example.org", {"email": "eve@example.org", "hash": f"$2b$12${'a' * 53}"}]
+    assert read(users=users).change_password == ()
+    assert read(users=users, change_password=True).change_password == ("user@example.com",)
+    both = ["user@example.com", "ada@example.org"]
+    assert read(users=users, change_password=both).change_password == tuple(both)
+    with pytest.raises(SettingError, match="a hash is changed in the setting users"):
+        read(users=users, change_password=["eve@example.org"])
+
+
+def test_the_owner_is_given_no_hash() -> None:
+    """It would be left out, and the password be another; named without one, nothing is lost."""
+    assert read(users=["User@example.com"]).users == ()
+    with pytest.raises(SettingError, match="has a hash for user@example.com, who is the owner"):
+        read(users=[{"email": "user@example.com", "hash": f"$2b$12${'a' * 53}"}])
+
+
 @pytest.mark.parametrize("name", ["", "Upper", "-a", "a-", "a" * 64, "a.b", "a b", "ä"])
 def test_names_that_digitalocean_would_refuse(name: str) -> None:
     """A cluster's name becomes part of its nodes' names."""

@@ -9,7 +9,21 @@ from tideflow.operations import passwords
 from tideflow.operations.passwords import ask, checked, generated_before, keeping
 
 
-@pytest.mark.parametrize("text", ["", " ", "x", "short7!", "12341234", "Password", "aaaaaaaaaaaa", "ü" * 40])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "x",
+        "short7!",
+        "12341234",
+        "Password",
+        "aaaaaaaaaaaa",
+        "ü" * 40,
+        "nul \0 byte",
+        "two\nlines of it",
+    ],
+)
 def test_weak_passwords(text: str) -> None:
     """Empty, short, known and repetitive ones are refused, and none of them is quoted."""
     with pytest.raises(SettingError, match="the password") as caught:
