@@ -143,7 +143,7 @@ def test_whose_password_is_chosen_anew() -> None:
 def test_the_owner_is_given_no_hash() -> None:
     """It would be left out, and the password be another; named without one, nothing is lost."""
     assert read(users=["User@example.com"]).users == ()
-    with pytest.raises(SettingError, match="has a hash for user@example.com, who is the owner"):
+    with pytest.raises(SettingError, match="who is the owner"):
         read(users=[{"email": "user@example.com", "hash": f"$2b$12${'a' * 53}"}])
 
 
