@@ -134,13 +134,20 @@ def prompt(email: str, *, otherwise: str) -> Password:
     """
     if not sys.stdin.isatty():
         raise SettingError(f"no password for {email}, and no terminal to ask on", hint=otherwise)
-    text: str = click.prompt(
-        f"Password for {email}, {_SHORTEST} characters or more",
-        hide_input=True,
-        confirmation_prompt=True,
-        err=True,
-    )
-    return checked(text)
+    while True:
+        try:
+            text: str = click.prompt(
+                f"Password for {email}, {_SHORTEST} characters or more",
+                hide_input=True,
+                confirmation_prompt=True,
+                err=True,
+            )
+        except click.Abort:
+            raise SettingError(f"no password for {email} was given", hint="nothing was changed") from None
+        try:
+            return checked(text)
+        except SettingError as error:
+            click.echo(f"{error.message}: {error.hint}", err=True)
 
 
 def generated_before(file: Path) -> list[Password]:

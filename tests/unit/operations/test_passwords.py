@@ -1,5 +1,9 @@
 """Passwords that will not do are refused without being shown."""
 
+import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +121,43 @@ def test_without_a_terminal_and_a_value_it_is_an_error_at_once(monkeypatch: pyte
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(SettingError, match="no terminal to ask on"):
         ask("a@b.cd", rehearsal_file=None, anew=False)
+
+
+def typed(*lines: str) -> str:
+    """Have a person type at the prompt; returns what the terminal showed, and how it ended."""
+    code = (
+        "from tideflow.errors import SettingError\n"
+        "from tideflow.operations.passwords import prompt\n"
+        "try: print('took', len(prompt('a@b.cd', otherwise='').text))\n"
+        "except SettingError as error: print('refused', error)\n"
+    )
+    terminal, inner = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=inner, stdout=inner, stderr=inner, start_new_session=True
+    ) as process:
+        os.close(inner)
+        shown = ""
+        waiting = list(lines)
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while found := os.read(terminal, 1000):
+                shown += found.decode()
+                if waiting and shown.endswith(": "):
+                    os.write(terminal, waiting.pop(0).encode())
+        process.wait()
+    os.close(terminal)
+    return shown
+
+
+def test_who_types_one_that_will_not_do_is_asked_again() -> None:
+    """And who types two different ones; nothing of it is shown."""
+    good = "a good one\n"
+    shown = typed("short\n", "short\n", good, "another one\n", good, good)
+    assert "the password has fewer than 8 characters: choose another" in shown
+    assert "took 10" in shown
+    assert "good" not in shown
+    assert "short\r\n" not in shown
+
+
+def test_who_types_nothing_has_changed_nothing() -> None:
+    """At the end of the input, as with Ctrl-C."""
+    assert "refused no password for a@b.cd was given; nothing was changed" in typed("\x04")
