@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -93,5 +94,21 @@ def test_a_profile_of_somebody_else_is_refused(checkout: Checkout) -> None:
     assert "has what is no e-mail address" in printed
     users(checkout, "['kubeflow-user@example.com']")
     printed = checkout.pyinfra("deploys/auth.py", check=False)
-    assert "the Profile kubeflow-user-example-com is user@example.com's" in printed
+    assert "kubeflow-user@example.com, in the setting users, would have the Profile kubeflow-user" in printed
+    profile = {
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "Profile",
+        "metadata": {"name": "eve-example-org"},
+        "spec": {"owner": {"kind": "User", "name": "Eve@example.org"}},
+    }
+    (checkout.folder / "profile.json").write_text(json.dumps(profile))
+    checkout.kubectl("apply", "-f", str(checkout.folder / "profile.json"))
+    users(checkout, "['eve@example.org']")
+    printed = checkout.pyinfra("deploys/auth.py", check=False)
+    assert (
+        "the Profile eve-example-org is Eve@example.org's, in these letters; write Eve@example.o" in printed
+    )
+    users(checkout, "['eve-example@org.org', 'eve@example-org.org']")
+    printed = checkout.pyinfra("deploys/auth.py", check=False)
+    assert "two of the setting users have the Profile eve-example-org-org" in printed
     users(checkout, "[]")

@@ -96,7 +96,7 @@ def from_environment() -> Password | None:
 def _private(path: str) -> str:
     """Return the text of a file without the end of its last line."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - what is looked at is what is read
+        with open(path, encoding="utf-8", opener=_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
                 raise SettingError(
@@ -110,6 +110,11 @@ def _private(path: str) -> str:
         raise SettingError(
             f"{path}, which {FILE} names, cannot be read: {error.strerror or error}", hint=f"unset {FILE}"
         ) from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for somebody to write into it, as a pipe would."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:

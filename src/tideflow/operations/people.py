@@ -12,6 +12,7 @@ from tideflow.connectors.people import PREFIX
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.operations import auth, passwords, sessions
+from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.credentials import encoded
 from tideflow.operations.live import annotations_of, secret, shown
@@ -58,8 +59,17 @@ def profiles(people: Sequence[Person]) -> list[Mapping[str, Any]]:
 
 @refusing
 def check_profiles(people: Sequence[Person]) -> None:
-    """End the run if a Profile of that name is somebody else's."""
+    """End the run if a Profile of that name is somebody else's, or the base's own."""
+    if not people:
+        return
+    shipped = {manifest.key.name for manifest in foreseen().manifests if manifest.key.kind == "Profile"}
     for person in people:
+        if person.profile in shipped:
+            raise SettingError(
+                f"{person.email}, in the setting users, would have the Profile {person.profile}, which is "
+                "the owner's",
+                hint="have somebody else's e-mail there, or make this one the setting email",
+            )
         refuse_other_owner(Key("kubeflow.org", "Profile", "", person.profile), person.email)
 
 

@@ -123,6 +123,15 @@ def test_without_a_terminal_and_a_value_it_is_an_error_at_once(monkeypatch: pyte
         ask("a@b.cd", rehearsal_file=None, anew=False)
 
 
+def test_a_file_that_nobody_writes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe has no mode of its own worth a look, and would be read from once."""
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    monkeypatch.setenv(passwords.FILE, str(tmp_path / "pipe"))
+    monkeypatch.delenv(passwords.VARIABLE, raising=False)
+    with pytest.raises(SettingError, match="is not a file that only you can read"):
+        passwords.from_environment()
+
+
 def typed(*lines: str) -> str:
     """Have a person type at the prompt; returns what the terminal showed, and how it ended."""
     code = (
