@@ -234,6 +234,10 @@ def test_a_refusal_is_told_and_a_rerun_asks_anew(site: Site) -> None:
 
 def test_without_tls_it_is_said_what_breaks(site: Site) -> None:
     """The cookie is not secure then, nothing is redirected, and nothing of TLS is left."""
+    mark = site.checkout.mark()
+    printed = site.deploy("tls=off", steps=("deploys/ingress.py",), check=False)
+    assert "oauth2-proxy has FORCE_HTTPS = true, which does not go with the setting tls" in printed
+    assert site.checkout.writes(mark) == []
     printed = site.deploy("tls=off")
     assert "passwords and sessions travel in clear" in printed
     assert site.left() == set()

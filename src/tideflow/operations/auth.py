@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
 
-from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.facts.credentials import value
 from tideflow.operations import passwords, sessions
 from tideflow.operations.commands import to_run
 from tideflow.operations.credentials import ORIGIN, ROTATED, encoded
 from tideflow.operations.live import annotations_of, secret, shown
+from tideflow.operations.logins import PASSWORDS
 from tideflow.operations.restarting import path_of
 from tideflow.operations.running import (
     BASE,
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.operations.passwords import Password
     from tideflow.operations.renewing import Stated
-
-PASSWORDS = Key(group="", kind="Secret", namespace="auth", name="dex-passwords")
-"""The Secret with the hash, in upstream's own place."""
 
 _HASH = "DEX_USER_PASSWORD"
 _MANAGER = "tideflow-kubeflow-auth"
@@ -87,7 +84,7 @@ def password(*, password: Password | None, timeout: float) -> Generator[Function
             host.noop(f"the password of {email} is as it was chosen")
             return
         announce(f"wait for {' and '.join(f'{key.namespace}/{key.name}' for key in begun)} to be restarted")
-        yield change(functools.partial(sessions.wait, target, begun, timeout=timeout))
+        yield change(functools.partial(sessions.wait, target, timeout=timeout))
         return
     # Nobody was ever in with the generated one, which nobody knows, if it was the first.
     notes = annotations_of(found)

@@ -11,11 +11,12 @@ from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
 from tideflow.operations import balancers, certificates, dns, edges, preparing, rotation
-from tideflow.operations.auth import PASSWORDS, password_shown
+from tideflow.operations.auth import password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.commands import programs, to_run
 from tideflow.operations.kubernetes import application
 from tideflow.operations.live import shown
+from tideflow.operations.logins import PASSWORDS
 from tideflow.operations.running import (
     BASE,
     executing,

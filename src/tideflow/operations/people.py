@@ -11,12 +11,12 @@ from pyinfra import host
 from tideflow.connectors.people import PREFIX
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
-from tideflow.operations import auth, passwords, sessions
+from tideflow.operations import passwords, sessions
 from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.credentials import encoded
 from tideflow.operations.live import annotations_of, secret, shown
-from tideflow.operations.logins import CONFIGURATION
+from tideflow.operations.logins import CONFIGURATION, PASSWORDS
 from tideflow.operations.restarting import path_of
 from tideflow.operations.running import (
     BASE,
@@ -93,7 +93,7 @@ def refuse_other_owner(key: Key, email: str) -> None:
 @refusing
 def chosen(people: Sequence[Person]) -> dict[str, Password]:
     """Return the passwords that people without a hash are to get, by e-mail; each is asked for once."""
-    notes = annotations_of(shown(auth.PASSWORDS))
+    notes = annotations_of(shown(PASSWORDS))
     new = [
         person
         for person in people
@@ -120,7 +120,7 @@ def known(
     in seconds.
     """
     target = platform()
-    found = secret(target, auth.PASSWORDS)
+    found = secret(target, PASSWORDS)
     if found is None or not _in_configuration(people):
         if executing() or not promised(BASE):
             raise SettingError(
@@ -179,4 +179,4 @@ def _write(
     cluster: Kubernetes, stamped: Mapping[str, str], *, values: Mapping[str, Any], notes: Mapping[str, Any]
 ) -> None:
     body = {"metadata": {"annotations": {**notes, **stamped}}, "data": values}
-    cluster.patch(path_of(cluster, auth.PASSWORDS), body)
+    cluster.patch(path_of(cluster, PASSWORDS), body)

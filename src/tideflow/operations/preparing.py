@@ -12,10 +12,9 @@ from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.facts.credentials import value
 from tideflow.operations import edges, people, renewing
-from tideflow.operations.auth import PASSWORDS
 from tideflow.operations.commands import to_run
 from tideflow.operations.live import secret, shown
-from tideflow.operations.logins import CONFIGURATION
+from tideflow.operations.logins import CONFIGURATION, PASSWORDS
 from tideflow.operations.restarting import path_of, stamp
 from tideflow.operations.running import needed_cluster, platform
 

@@ -6,19 +6,28 @@ a run that was killed in between sees that the two do not agree.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 from typing import TYPE_CHECKING, Any
 
+from tideflow.clients.guarding import Guarded
 from tideflow.clients.waiting import wait_for
 from tideflow.engine import readiness
+from tideflow.engine.applying import Options
+from tideflow.engine.lease import Lease
+from tideflow.engine.records import make_namespace
 from tideflow.operations.live import annotations_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.manifests import Key
+
+
+_SET = "kubeflow-credentials"
+"""The name of a Lease; of what credentials are in, there is no set."""
 
 
 def stamp() -> str:
@@ -65,6 +74,14 @@ def restart(
             timeout=timeout,
             progress=progress,
         )
+
+
+@contextlib.contextmanager
+def alone(cluster: Kubernetes, *, timeout: float, progress: Callable[[str], None]) -> Iterator[Kubernetes]:
+    """Yield a client for changes of credentials while no other run makes any: halves of two do not agree."""
+    make_namespace(cluster)
+    with Lease(cluster, _SET, Options(timeout=timeout), progress=progress) as lease:
+        yield Guarded(cluster, lease.check)
 
 
 def path_of(cluster: Kubernetes, key: Key) -> str:

@@ -13,7 +13,7 @@ from tideflow.operations import databases, renewing
 from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.live import secret
-from tideflow.operations.restarting import agrees, restart, stamp
+from tideflow.operations.restarting import agrees, alone, restart, stamp
 from tideflow.operations.running import (
     BASE,
     announce,
@@ -45,9 +45,8 @@ def rotated(*, again: bool, timeout: float) -> Generator[FunctionCommand]:
     in seconds, for each restart.
     """
     target, stated = platform(), foreseen().credentials.stated
-    found = {key: secret(target, key) for key in dict(stated)}
-    live = {key: body for key, body in found.items() if body is not None}
-    if missing := [f"{key.namespace}/{key.name}" for key in found.keys() - live.keys()]:
+    live = _live(target, stated)
+    if missing := [f"{key.namespace}/{key.name}" for key in dict(stated).keys() - live.keys()]:
         if executing() or not promised(BASE):
             gone = (
                 f"of {BASE}, Secret {some(sorted(missing))} is missing"
@@ -76,7 +75,7 @@ def rotated(*, again: bool, timeout: float) -> Generator[FunctionCommand]:
             announce(f"{verb} Deployment {key.namespace}/{key.name}")
     if is_dry():
         _tell(target, stated, again=again)
-    yield change(functools.partial(_replace, target, stated, live, anew, again=again, timeout=timeout))
+    yield change(functools.partial(_replace, target, stated, again=again, timeout=timeout))
 
 
 def defaults(stated: Sequence[Stated]) -> list[str]:
@@ -93,24 +92,30 @@ def state() -> str:
     return f"upstream's, known to everybody: {', '.join(found)}: {to_run('credentials')}"
 
 
+def _live(target: PlatformConnector, stated: Sequence[Stated]) -> dict[Key, Mapping[str, Any]]:
+    """Return those Secrets that are there."""
+    found = {key: secret(target, key) for key in dict(stated)}
+    return {key: body for key, body in found.items() if body is not None}
+
+
 def _replace(
     target: PlatformConnector,
     stated: Sequence[Stated],
-    live: Mapping[Key, Mapping[str, Any]],
-    anew: Sequence[Stated],
     progress: Callable[[str], None],
     *,
     again: bool,
     timeout: float,
 ) -> None:
     """Write the Secrets, then restart what reads them; killed in between, the next run sees the stamps."""
-    cluster = needed_cluster(target)
-    reading, stamped = renewing.readers(stated), stamp()
-    stamps = renewing.stamps(live, reading)
-    for key in renewing.write(cluster, anew, stamped):
-        stamps[key] = stamped
-    for wave in renewing.restarts(stamps, reading, renewing.deployments(reading)):
-        restart(cluster, wave, why="its new credentials", timeout=timeout, progress=progress)
+    with alone(needed_cluster(target), timeout=timeout, progress=progress) as cluster:
+        live = _live(target, stated)  # as another run may have left it
+        there = [(key, credential) for key, credential in stated if key in live]
+        reading, stamped = renewing.readers(there), stamp()
+        stamps = renewing.stamps(live, reading)
+        for key in renewing.write(cluster, renewing.due(there, live, again=again), stamped):
+            stamps[key] = stamped
+        for wave in renewing.restarts(stamps, reading, renewing.deployments(reading)):
+            restart(cluster, wave, why="its new credentials", timeout=timeout, progress=progress)
     _tell(target, stated, again=again)
 
 

@@ -14,7 +14,8 @@ from tideflow.engine.manifests import Key
 from tideflow.operations import renewing
 from tideflow.operations.bases import foreseen
 from tideflow.operations.live import annotations_of, secret, shown
-from tideflow.operations.restarting import agrees, restart, stamp, started
+from tideflow.operations.logins import PASSWORDS
+from tideflow.operations.restarting import agrees, alone, restart, stamp, started
 from tideflow.operations.running import needed_cluster
 
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ def begun(target: PlatformConnector, passwords: Mapping[str, Any]) -> Restarts |
     return found if started(shown(_DEX), dex) else {**found, _DEX: dex}
 
 
-def wait(
-    target: PlatformConnector, begun: Restarts, progress: Callable[[str], None], *, timeout: float
-) -> None:
+def wait(target: PlatformConnector, progress: Callable[[str], None], *, timeout: float) -> None:
     """Wait until they are over."""
-    restart(needed_cluster(target), begun, why=_WHY, timeout=timeout, progress=progress)
+    with alone(needed_cluster(target), timeout=timeout, progress=progress) as cluster:
+        left = begun(target, secret(target, PASSWORDS) or {})
+        restart(cluster, left or {}, why=_WHY, timeout=timeout, progress=progress)
 
 
 def restart_with(
@@ -81,14 +82,14 @@ def restart_with(
 
     Killed in between, the next run sees that Dex and its Secret do not agree, and does all of it once more.
     """
-    cluster = needed_cluster(target)
-    set_at = stamp()
-    write(cluster, {_SET_AT: set_at})
-    stamps = dict.fromkeys(renewing.write(cluster, cookies, set_at), set_at)
-    reading = renewing.readers(cookies)
-    notes = {
-        reader: wanted
-        for wave in renewing.restarts(stamps, reading, renewing.deployments(reading))
-        for reader, wanted in wave.items()
-    }
-    restart(cluster, {**notes, _DEX: {_SET_AT: set_at}}, why=_WHY, timeout=timeout, progress=progress)
+    with alone(needed_cluster(target), timeout=timeout, progress=progress) as cluster:
+        set_at = stamp()
+        write(cluster, {_SET_AT: set_at})
+        stamps = dict.fromkeys(renewing.write(cluster, cookies, set_at), set_at)
+        reading = renewing.readers(cookies)
+        notes = {
+            reader: wanted
+            for wave in renewing.restarts(stamps, reading, renewing.deployments(reading))
+            for reader, wanted in wave.items()
+        }
+        restart(cluster, {**notes, _DEX: {_SET_AT: set_at}}, why=_WHY, timeout=timeout, progress=progress)
