@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import bcrypt
 import pytest
 from tests.integration.deploying import Checkout, written
-from tests.integration.logging_in import login, refused
-from tests.integration.planes import eventually
+from tests.integration.logging_in import enter, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,20 +107,6 @@ def is_in(visitor: Visitor) -> bool:
     return visitor.get("/").status_code == 200
 
 
-def enter(address: str, password: str) -> Visitor:
-    """Log in, once what was restarted answers."""
-
-    def attempt() -> Visitor | None:
-        try:
-            return login(address, HOST, EMAIL, password)
-        except AssertionError:
-            return None
-
-    found = eventually(attempt)
-    assert found is not None
-    return found
-
-
 def test_on_a_fresh_install_none_is_ever_live(sample: tuple[Checkout, str]) -> None:
     """The step has nothing to do and says so; every value is longer than any of upstream's is public."""
     checkout, printed = sample
@@ -139,7 +124,7 @@ def test_each_that_is_live_is_replaced_with_what_reads_it_restarted(sample: tupl
     checkout, _ = sample
     ship(checkout)
     address = gateway(checkout)
-    visitor = enter(address, "12341234")
+    visitor = enter(address, HOST, EMAIL, "12341234")
     printed = checkout.pyinfra("deploys/status.py")
     assert "upstream's, known to everybody: auth/dex-oidc-client OIDC_CLIENT_SECRET, auth/dex-pass" in printed
 
@@ -175,7 +160,7 @@ def test_each_that_is_live_is_replaced_with_what_reads_it_restarted(sample: tupl
     )
     assert (old, new) == (401, 400)
     assert refused(address, HOST, EMAIL, "12341234")
-    assert is_in(enter(address, "a good one"))
+    assert is_in(enter(address, HOST, EMAIL, "a good one"))
 
     mark = checkout.mark()
     assert NO_CHANGE in checkout.pyinfra("deploys/credentials.py", "deploys/kubeflow_base.py")
@@ -288,11 +273,11 @@ def test_a_secret_that_was_lost_is_made_anew_with_what_reads_it_restarted(
     assert "Secret auth/dex-oidc-client, oauth2-proxy/oauth2-proxy-sample is missing" in printed
     printed = checkout.pyinfra("deploys/kubeflow_base.py", "deploys/credentials.py")
     assert "the Secret auth/dex-oidc-client was gone, and is made anew" in printed
-    enter(gateway(checkout), "a good one")
+    enter(gateway(checkout), HOST, EMAIL, "a good one")
     for namespace, name in (("auth", "dex"), ("oauth2-proxy", "oauth2-proxy")):
         checkout.kubectl("rollout", "restart", "-n", namespace, f"deployment/{name}")
         checkout.kubectl("rollout", "status", "-n", namespace, f"deployment/{name}")
-    enter(gateway(checkout), "a good one")
+    enter(gateway(checkout), HOST, EMAIL, "a good one")
     assert NO_CHANGE in checkout.pyinfra("deploys/kubeflow_base.py", "deploys/credentials.py")
 
 
@@ -311,7 +296,7 @@ def test_restarts_that_are_not_over_are_waited_for_again(sample: tuple[Checkout,
         assert "waited 0.1 minutes for Deployment auth/dex to start with" in printed
     ails("auth", "dex", checkout, None)
     printed = checkout.pyinfra("deploys/auth.py", "deploys/credentials.py")
-    enter(gateway(checkout), "a good one of late")
+    enter(gateway(checkout), HOST, EMAIL, "a good one of late")
     change = ("deploys/auth.py", "--data", "change_password=true")
     checkout.pyinfra(*change, TIDEFLOW_PASSWORD="a good one")
 
@@ -334,7 +319,7 @@ def test_of_two_at_once_one_waits_for_the_other(sample: tuple[Checkout, str]) ->
     both = [checkout.begin(*command) for _ in range(2)]
     printed = [process.communicate(timeout=240) for process in both]
     assert [process.returncode for process in both] == [0, 0], printed
-    enter(gateway(checkout), "a good one")
+    enter(gateway(checkout), HOST, EMAIL, "a good one")
     assert NO_CHANGE in checkout.pyinfra("deploys/credentials.py")
 
 
@@ -342,7 +327,7 @@ def test_who_is_in_with_an_old_password_is_out(sample: tuple[Checkout, str]) -> 
     """Another password is its hash, another cookie secret, and two restarts; the same one is nothing."""
     checkout, _ = sample
     address = gateway(checkout)
-    visitor = enter(address, "a good one")
+    visitor = enter(address, HOST, EMAIL, "a good one")
     file = checkout.folder / "chosen"
     file.touch(mode=0o600)
     file.write_text("a better one\n")
@@ -360,7 +345,7 @@ def test_who_is_in_with_an_old_password_is_out(sample: tuple[Checkout, str]) -> 
     assert len(ours) == 4
     assert not is_in(visitor)
     assert refused(address, HOST, EMAIL, "a good one")
-    assert is_in(enter(address, "a better one"))
+    assert is_in(enter(address, HOST, EMAIL, "a better one"))
     mark = checkout.mark()
     again = checkout.pyinfra(*change, "deploys/credentials.py", TIDEFLOW_PASSWORD_FILE=str(file))
     assert "] Success" not in again

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 from tests.integration.deploying import Checkout
-from tests.integration.logging_in import login, refused
-from tests.integration.planes import eventually
+from tests.integration.logging_in import enter, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.logging_in import Visitor
 
 pytestmark = pytest.mark.usefixtures("binaries", "auth_proxy")
 
@@ -41,20 +39,6 @@ def users(checkout: Checkout, text: str) -> None:
     (checkout.folder / "group_data" / "ml-platform.py").write_text(f"users = {text}\n")
 
 
-def enter(address: str, email: str, password: str) -> Visitor:
-    """Log in, once what was restarted answers."""
-
-    def attempt() -> Visitor | None:
-        try:
-            return login(address, HOST, email, password)
-        except AssertionError:
-            return None
-
-    found = eventually(attempt)
-    assert found is not None
-    return found
-
-
 def test_people_come_and_go(checkout: Checkout) -> None:
     """Each has a Profile; who is removed is out, sessions too, and the Profile stays."""
     found = re.search(r"https://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
@@ -69,8 +53,8 @@ def test_people_come_and_go(checkout: Checkout) -> None:
     assert hashed not in printed
     profile = checkout.get("profile", "ada-example-org")
     assert profile["spec"]["owner"] == {"kind": "User", "name": ADA}
-    ada = enter(address, ADA, PASSWORD)
-    enter(address, "user@example.com", "the owner's own")
+    ada = enter(address, HOST, ADA, PASSWORD)
+    enter(address, HOST, "user@example.com", "the owner's own")
     mark = checkout.mark()
     assert "] Success" not in checkout.pyinfra(*STEPS)
     assert checkout.writes(mark) == []
@@ -80,7 +64,7 @@ def test_people_come_and_go(checkout: Checkout) -> None:
     assert f"{ADA} is locked out; the Profile stays" in printed
     assert "Profile ada-example-org" in printed
     assert ada.get("/").status_code == 403
-    enter(address, "user@example.com", "the owner's own")
+    enter(address, HOST, "user@example.com", "the owner's own")
     assert refused(address, HOST, ADA, PASSWORD)
     assert checkout.get("profile", "ada-example-org")
     data = checkout.get("secret", "-n", "auth", "dex-passwords")["data"]
