@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _CONNECTING = 10.0  # seconds
 _ANSWERING = 40.0  # seconds; nginx tries for 15 to reach what a policy keeps it from
 _MOST = 64 * 1024  # bytes of a page; those that are looked at are smaller
+_PART = 8 * 1024
 _CONNECTION = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
 
@@ -114,7 +116,7 @@ class Outside:
                 allow_redirects=False,
                 stream=True,
             ) as found:
-                page = found.raw.read(_MOST, decode_content=True).decode(errors="replace")
+                page = _first(found).decode(errors="replace")
                 location = found.headers.get("Location", "")
                 cookies = {str(cookie.name): bool(cookie.secure) for cookie in found.cookies}
                 return Answer(found.status_code, location, page, cookies)
@@ -192,6 +194,16 @@ class _Named(HTTPAdapter):
     @override
     def cert_verify(self, *_: Any) -> None:
         """Add no authorities to the context's."""
+
+
+def _first(answer: requests.Response) -> bytes:
+    """Return the beginning of a page; who sends it in drops is not waited for."""
+    page, end = b"", time.monotonic() + _ANSWERING
+    for part in answer.iter_content(_PART):
+        page += part
+        if len(page) >= _MOST or time.monotonic() > end:
+            break
+    return page
 
 
 def _read(der: bytes, wrong: str) -> Presented:

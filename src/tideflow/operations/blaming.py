@@ -55,9 +55,11 @@ def _of_mesh(answer: Answer, path: str, _: Way) -> Trouble | None:
         return None
     return Trouble(
         f"the mesh lets nobody through to {path} (RBAC: access denied): an AuthorizationPolicy is not as it "
-        "was made",
+        "was made, or one was added",
         BASE,
         passes=True,
+        otherwise="if that does not help, delete what somebody added: kubectl get authorizationpolicies "
+        "--all-namespaces",
     )
 
 
@@ -67,7 +69,13 @@ def _of_dex(answer: Answer, path: str, _: Way) -> Trouble | None:
     if answer.status in AWAY:
         what, step = "Dex does not answer the gateway", BASE
     elif "client_id" in answer.page:
-        what, step = "Dex does not know oauth2-proxy, as their client ids differ", "credentials"
+        return Trouble(
+            f"Dex does not know oauth2-proxy, as their client ids differ ({answer.status})",
+            "reachable",
+            passes=True,
+            first="put the client id of the Secret auth/dex-oidc-client into that of oauth2-proxy, and restart "
+            "the Deployment oauth2-proxy/oauth2-proxy",
+        )
     elif "redirect_uri" in answer.page:
         what, step = "Dex sends nobody back to this oauth2-proxy", BASE
     else:

@@ -106,7 +106,7 @@ class _Walk:
             f"it, or FORCE_HTTPS of oauth2-proxy does not go with the setting tls, {self._way.mode}",
             BASE,
             passes=True,
-            advice="have a proxy or CDN before the load balancer talk HTTPS to it; if there is none",
+            otherwise="if there is a proxy or a CDN before the load balancer, have it talk HTTPS to that",
         )
 
 
@@ -132,4 +132,6 @@ def _exposed(cookies: dict[str, bool], way: Way) -> Trouble | None:
         f"{way.mode}",
         BASE,
         passes=True,
+        otherwise="if that does not help, restart what has been told otherwise: kubectl rollout restart -n "
+        "oauth2-proxy deployment/oauth2-proxy",
     )

@@ -40,14 +40,12 @@ def _wrong(presented: Presented, way: Way, now: dt.datetime) -> Iterator[Trouble
             passes=True,
         )
     if presented.ends <= now:
-        advice = "have it renewed, in the files of tls_certificate and tls_key" if way.mode == "files" else ""
-        yield Trouble(
-            f"the certificate, of {issuer}, ended on {presented.ends:%Y-%m-%d}", step, advice=advice
-        )
+        first = "have it renewed, in the files of tls_certificate and tls_key" if way.mode == "files" else ""
+        yield Trouble(f"the certificate, of {issuer}, ended on {presented.ends:%Y-%m-%d}", step, first=first)
     if presented.begins > now:
         begins = f"{presented.begins:%Y-%m-%d %H:%M} (UTC)"
         yield Trouble(
-            f"the certificate, of {issuer}, begins on {begins}", step, advice="look at this machine's clock"
+            f"the certificate, of {issuer}, begins on {begins}", step, first="look at this machine's clock"
         )
     if not any(_covers(name.lower(), way.hostname) for name in presented.names):
         names = ", ".join(presented.names[:_MOST_NAMED]) or presented.subject

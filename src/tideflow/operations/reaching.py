@@ -64,8 +64,9 @@ def reach(target: PlatformConnector, *, timeout: float) -> None:
 
 
 def _hint(found: Trouble) -> str:
-    advice = f"{found.advice}: " if found.advice else ""
-    return f"{advice}{'look again' if found.theirs else 'run'}: {to_run(found.step)}"
+    verb = "look again" if found.step == "reachable" else "run"
+    parts = (found.first, f"{verb}: {to_run(found.step)}", found.otherwise)
+    return "; ".join(part for part in parts if part)
 
 
 def _named(target: PlatformConnector, asked: hostnames.Asked, goal: str | None) -> Trouble | None:

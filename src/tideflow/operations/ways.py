@@ -66,11 +66,13 @@ class Trouble:
     """What is in the way, and the step that puts it right.
 
     What ``passes`` by itself, as when something was just made or restarted, is worth waiting for. What is
-    ``theirs`` is nobody's fault here: it is told, and no failure.
+    ``theirs`` is nobody's fault here: it is told, and no failure. ``first`` is what to do before the step,
+    ``otherwise`` what to do if it does not help.
     """
 
     what: str
     step: str
     passes: bool = False
     theirs: bool = False
-    advice: str = ""
+    first: str = ""
+    otherwise: str = ""
