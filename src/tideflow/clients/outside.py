@@ -69,14 +69,11 @@ class Outside:
         address: str,
         ports: Mapping[str, int],
         trusted: ssl.SSLContext | None = None,
-        *,
-        timeout: float = _CONNECTING,
     ) -> None:
         self._hostname = hostname
         self._address = address
         self._ports = ports
         self._trusted = trusted
-        self._timeout = timeout
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "Mozilla/5.0 (compatible; tideflow)"
@@ -112,7 +109,7 @@ class Outside:
             with self._session.get(
                 url._replace(netloc=at).geturl(),
                 headers={"Host": url.netloc},
-                timeout=(self._timeout, _ANSWERING),
+                timeout=(_CONNECTING, _ANSWERING),
                 allow_redirects=False,
                 stream=True,
             ) as found:
@@ -134,11 +131,11 @@ class Outside:
     def _socket(self, scheme: str) -> socket.socket:
         port = self._ports[scheme]
         try:
-            return socket.create_connection((self._address, port), timeout=self._timeout)
+            return socket.create_connection((self._address, port), timeout=_CONNECTING)
         except socket.gaierror:
             raise UnreachedError(f"{self._address} is not found", kind="not found") from None
         except TimeoutError:
-            why = f"no connection is made with {self._address}:{port} in {self._timeout:.0f} s"
+            why = f"no connection is made with {self._address}:{port} in {_CONNECTING:.0f} s"
             raise UnreachedError(why, kind="timed out") from None
         except ConnectionRefusedError:
             raise UnreachedError(f"{self._address}:{port} refuses to connect", kind="refused") from None

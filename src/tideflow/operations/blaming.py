@@ -73,8 +73,8 @@ def _of_dex(answer: Answer, path: str, _: Way) -> Trouble | None:
             f"Dex does not know oauth2-proxy, as their client ids differ ({answer.status})",
             "reachable",
             passes=True,
-            first="put the client id of the Secret auth/dex-oidc-client into that of oauth2-proxy, and restart "
-            "the Deployment oauth2-proxy/oauth2-proxy",
+            first="put the client id of the Secret auth/dex-oidc-client into that of oauth2-proxy, and "
+            "restart the Deployment there",
         )
     elif "redirect_uri" in answer.page:
         what, step = "Dex sends nobody back to this oauth2-proxy", BASE
