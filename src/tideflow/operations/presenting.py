@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -24,7 +25,12 @@ _TO_WATCH = dt.timedelta(days=7)  # cert-manager has renewed one of Let's Encryp
 
 def wrong(presented: Presented, way: Way, now: dt.datetime) -> Trouble | None:
     """Return what keeps browsers from trusting a certificate, the most telling of it, if anything does."""
-    return next(_wrong(presented, way, now), None)
+    found = next(_wrong(presented, way, now), None)
+    if found is None or way.mode == "files":
+        return found
+    # cert-manager looks at the Secret only now and then, and not at all of it.
+    anew = f"kubectl delete secret -n istio-system kubeflow-tls-{way.mode}"
+    return replace(found, otherwise=f"if that does not help, have it issued anew: {anew}")
 
 
 def _wrong(presented: Presented, way: Way, now: dt.datetime) -> Iterator[Trouble]:
