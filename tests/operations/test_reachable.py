@@ -24,7 +24,12 @@ pytestmark = pytest.mark.usefixtures("binaries", "auth_proxy")
 HOST = "kubeflow.localhost"
 OPEN = "leads to Kubeflow's login"
 QUICK = "timeout_minutes=0.1"  # what does not pass by itself is not waited for any longer
-PROXY = ("-n", "oauth2-proxy")
+EDGE = ("-n", "istio-system")
+PROXY = ("scale", "-n", "oauth2-proxy", "deployment/oauth2-proxy")
+DEX = ("scale", "-n", "auth", "deployment/dex")
+CLOSED = ("delete", "networkpolicy", *EDGE, "allow-edge-to-istio-ingressgateway")
+NO_POD = ("scale", *EDGE, "deployment/istio-ingressgateway", "--replicas=0")
+NO_GATEWAY = ("delete", "gateway", "-n", "kubeflow", "--all")
 PARAMETERS = "oauth2-proxy-parameters-sample"
 SECRET = "oauth2-proxy-sample"
 DENYING = """
@@ -37,6 +42,9 @@ spec:
   rules: [{to: [{operation: {paths: ["/dex/*"]}}]}]
 """
 CHANGING = ("kubeflow_base", "ingress", "dns", "certificate")
+
+NGINX = pytest.mark.parametrize("site", ["nginx"], indirect=True)
+"""For what has nothing to do with the edge."""
 
 
 class Site:
@@ -118,6 +126,7 @@ def test_everything_ends_with_a_look_from_outside(site: Site) -> None:
     assert site.checkout.writes(mark) == []
 
 
+@NGINX
 def test_dry_says_what_will_be_looked_at(site: Site) -> None:
     """And does not look: what it found would be about what there is before."""
     status, printed = site.run("reachable", how="--dry")
@@ -127,48 +136,24 @@ def test_dry_says_what_will_be_looked_at(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "nginx", "istio", "step"),
+    ("site", "damage", "told", "step"),
     [
-        (
-            ("delete", "networkpolicy", "-n", "istio-system", "allow-edge-to-istio-ingressgateway"),
-            "no NetworkPolicy lets it in (504)",
-            "the load balancer gets through to no pod of Istio's gateway",
-            "kubeflow_base",
-        ),
-        (
-            ("scale", "-n", "istio-system", "deployment/istio-ingressgateway", "--replicas=0"),
-            "no pod of Istio's gateway is ready (503)",
-            "Istio's gateway",
-            "kubeflow_base",
-        ),
-        (
-            ("scale", *PROXY, "deployment/oauth2-proxy", "--replicas=0"),
-            "the gateway asks oauth2-proxy in vain",
-            "the gateway asks oauth2-proxy in vain",
-            "kubeflow_base",
-        ),
-        (
-            ("scale", "-n", "auth", "deployment/dex", "--replicas=0"),
-            "Dex does not answer the gateway (503)",
-            "Dex does not answer the gateway (503)",
-            "kubeflow_base",
-        ),
-        (
-            ("delete", "authorizationpolicy,gateway", "-n", "kubeflow", "--all"),
-            "no pod of Istio's gateway answers nginx as it should (502)",
-            "Istio's gateway",
-            "kubeflow_base",
-        ),
-        (("delete", "ingress", "-n", "istio-system", "kubeflow"), "fake certificate", "", "ingress"),
+        ("nginx", CLOSED, "no NetworkPolicy lets it in (504)", "kubeflow_base"),
+        ("nginx", NO_POD, "no pod of Istio's gateway is ready (503)", "kubeflow_base"),
+        ("nginx", NO_GATEWAY, "no pod of Istio's gateway answers nginx as it should (502)", "kubeflow_base"),
+        ("nginx", (*PROXY, "--replicas=0"), "the gateway asks oauth2-proxy in vain", "kubeflow_base"),
+        ("nginx", (*DEX, "--replicas=0"), "Dex does not answer the gateway (503)", "kubeflow_base"),
+        ("nginx", ("delete", "ingress", *EDGE, "kubeflow"), "nginx presents its own fake", "ingress"),
+        ("istio", CLOSED, "gets through to no pod of Istio's gateway", "kubeflow_base"),
+        ("istio", NO_POD, "gets through to no pod of Istio's gateway", "kubeflow_base"),
+        ("istio", NO_GATEWAY, "or the Gateway is not as made", "kubeflow_base"),
     ],
+    indirect=["site"],
 )
 def test_the_step_that_is_named_puts_it_right(
-    site: Site, damage: tuple[str, ...], nginx: str, istio: str, step: str
+    site: Site, damage: tuple[str, ...], told: str, step: str
 ) -> None:
     """Whatever is missing."""
-    told = {"nginx": nginx, "istio": istio}[site.edge]
-    if not told:
-        pytest.skip("there is no such object with this edge")
     site.checkout.kubectl(*damage)
     site.is_not(told, step)
     status, printed = site.run(step)
@@ -176,35 +161,31 @@ def test_the_step_that_is_named_puts_it_right(
     site.is_open()
 
 
+@NGINX
 def test_halves_of_a_credential_that_differ_are_told(site: Site) -> None:
     """No stranger sees it before the password is right; the value is not told."""
     patch = json.dumps({"stringData": {"client-secret": "canary-secret"}})
-    site.checkout.kubectl("patch", "secret", *PROXY, SECRET, "-p", patch)
+    site.checkout.kubectl("patch", "secret", "-n", "oauth2-proxy", SECRET, "-p", patch)
     line = site.is_not("the Secrets auth/dex-oidc-client and oauth2-proxy/", "credentials")
     assert "canary" not in line
     assert site.run("credentials")[0] == 0
     site.is_open()
 
 
+@NGINX
 def test_a_cookie_that_is_not_secure_is_told(site: Site) -> None:
     """With what has to be restarted, since a ConfigMap that is put back changes nothing by itself."""
-    for value, settings in (("false", ()), ("true", ("tls=off",))):
-        if settings:
-            site.run(*CHANGING, settings=settings)
-        patch = json.dumps({"data": {"FORCE_HTTPS": value}})
-        site.checkout.kubectl("patch", "configmap", *PROXY, PARAMETERS, "-p", patch)
-        site.restart("oauth2-proxy")
-        line = site.is_not(
-            "FORCE_HTTPS of oauth2-proxy does not go with the setting tls", "kubeflow_base", *settings
-        )
-        assert "kubectl rollout restart -n oauth2-proxy deployment/oauth2-proxy" in line
-        site.run("kubeflow_base", settings=settings)
-        site.restart("oauth2-proxy")
-        site.is_open(*settings, scheme="http" if settings else "https")
-    site.run(*CHANGING)
+    patch = json.dumps({"data": {"FORCE_HTTPS": "false"}})
+    site.checkout.kubectl("patch", "configmap", "-n", "oauth2-proxy", PARAMETERS, "-p", patch)
+    site.restart("oauth2-proxy")
+    line = site.is_not("FORCE_HTTPS of oauth2-proxy does not go with the setting tls", "kubeflow_base")
+    assert "kubectl rollout restart -n oauth2-proxy deployment/oauth2-proxy" in line
+    assert site.run("kubeflow_base")[0] == 0
+    site.restart("oauth2-proxy")
     site.is_open()
 
 
+@NGINX
 def test_a_policy_that_somebody_added_is_told_at_the_end_of_everything(site: Site) -> None:
     """No step knows of it; the run fails, and says what there is all the same."""
     (site.checkout.folder / "denying.yaml").write_text(DENYING)
@@ -218,6 +199,7 @@ def test_a_policy_that_somebody_added_is_told_at_the_end_of_everything(site: Sit
     site.is_open()
 
 
+@NGINX
 def test_a_certificate_of_somebody_elses_is_told(site: Site) -> None:
     """With the name of who issued it, and with what has it issued anew."""
     certificate, key = Authority.new("Mallory").issue(HOST, dns_names=[HOST])
@@ -233,6 +215,7 @@ def test_a_certificate_of_somebody_elses_is_told(site: Site) -> None:
     site.is_open()
 
 
+@NGINX
 def test_a_rehearsal_whose_gateway_was_stopped_is_waited_for(site: Site) -> None:
     """Every run starts what does not run."""
     (file,) = site.checkout.platform.glob("rehearsal/clusters/*/stand-ins.pid")
@@ -257,6 +240,7 @@ def test_all_ways_to_a_certificate_are_known(site: Site, mode: str, tmp_path: Pa
     assert ("browsers trust Our own CA" in printed) == (mode == "files")
 
 
+@NGINX
 def test_a_record_that_people_have_to_make_is_no_error(site: Site) -> None:
     """All else is looked at, at the load balancer's address; a record of ours that is missing is an error."""
     name = "ml.my-company.com"
@@ -274,6 +258,7 @@ def test_a_record_that_people_have_to_make_is_no_error(site: Site) -> None:
     site.is_open()
 
 
+@NGINX
 def test_a_cluster_that_a_kubeconfig_leads_to_is_looked_at_too(site: Site) -> None:
     """Whatever made it, with a record that is its people's to make."""
     folder = site.checkout.folder

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tideflow.clients.outside import Outside, trusting
 from tideflow.errors import UnreachedError
 from tideflow.operations import following, presenting
-from tideflow.operations.ways import Trouble
+from tideflow.operations.ways import BASE, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,8 +64,8 @@ def _look(way: Way) -> Sight:
     if trouble := presenting.wrong(presented, way, now):
         return Sight(trouble)
     notes = tuple(presenting.notes(presented, way, now))
-    # One that is ours, and that no browser trusts by itself, is trusted here for being ours.
-    trusted = trusting(way.authority or way.secret, world=not way.authority)
+    # What people gave in files is trusted here for being theirs, whether browsers trust it or not.
+    trusted = trusting(way.secret if way.mode == "files" else way.authority, world=not way.authority)
     with closing(Outside(way.hostname, way.address, way.ports, trusted)) as outside:
         trouble = following.to_login(outside, way) or following.to_https(outside, way)
         return Sight(trouble, notes)
@@ -79,35 +79,23 @@ def _presented(way: Way) -> Presented:
 
 
 def _unreached(error: UnreachedError, way: Way) -> Trouble:
+    theirs = error.kind == "timed out" and bool(way.sources)
     match error.kind:
         case "not found":
             return Trouble(error.message, "dns", passes=True)
-        case "timed out" if way.sources:
-            return Trouble(
-                f"{error.message}: load_balancer_sources lets in {', '.join(way.sources)} only, and this "
-                "machine may be in none of them",
-                "load_balancer",
-                passes=True,
-                theirs=True,
-            )
+        case "timed out" if theirs:
+            only = ", ".join(way.sources)
+            why = f"load_balancer_sources lets in {only} only, and this machine may be in none of them"
+            step = "load_balancer"
         case "timed out":
-            return Trouble(
-                f"{error.message}: a firewall is between, or the load balancer is not ready",
-                "load_balancer",
-                passes=True,
-            )
+            why, step = "a firewall is between, or the load balancer is not ready", "load_balancer"
         case "refused":
-            return Trouble(f"{error.message}: no load balancer listens there", "load_balancer", passes=True)
-        case "no TLS" if way.edge == "istio":
-            return Trouble(
-                f"{error.message}: Istio's gateway has no certificate for {way.hostname}",
-                way.certified_by,
-                passes=True,
-            )
+            why, step = "no load balancer listens there", "load_balancer"
+        case "no TLS" if way.edge == "istio" and not way.secret:
+            why, step = "there is no certificate that Istio's gateway could present", way.certified_by
+        case _ if way.edge == "istio":
+            why = "the load balancer gets through to no pod of Istio's gateway, or the Gateway is not as made"
+            step = BASE
         case _:
-            what = "nginx" if way.edge == "nginx" else "Istio's gateway"
-            return Trouble(
-                f"{error.message}: the load balancer gets through to no pod of {what}",
-                way.balanced_by,
-                passes=True,
-            )
+            why, step = "the load balancer gets through to no pod of nginx", "load_balancer"
+    return Trouble(f"{error.message}: {why}", step, passes=True, theirs=theirs)

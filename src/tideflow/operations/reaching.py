@@ -101,9 +101,7 @@ def _way(target: PlatformConnector, goal: str | None) -> Way:
         mode=mode,
         edge=edges.edge(),
         authority=_authority(target, rehearsed=bool(listens)),
-        secret=_certificate(target, Key("", "Secret", SPACE, chosen.encryption.secret_name))
-        if mode == "files"
-        else "",
+        secret=_certificate(target, Key("", "Secret", SPACE, chosen.encryption.secret_name)),
         sources=chosen.balancing.sources or (),
     )
 

@@ -22,7 +22,7 @@ class Way:
     """Where the hostname is to lead: to the load balancer's address, and at which ports that is reached.
 
     ``authority`` is the certificate (PEM) of whom its certificate is to be issued by, empty for one that
-    browsers trust; ``secret`` is the certificate that the edge should present, as it is in the cluster.
+    browsers trust; ``secret`` is the one that the edge is to present, as it is in the cluster, if it is.
     ``sources`` are the networks that the load balancer lets in, if not all.
     """
 
@@ -54,11 +54,6 @@ class Way:
     def certified_by(self) -> str:
         """The step that has the certificate issued."""
         return "certificate" if self.mode == "acme" else "ingress"
-
-    @property
-    def balanced_by(self) -> str:
-        """The step that makes what is behind the load balancer."""
-        return "load_balancer" if self.edge == "nginx" else BASE
 
 
 @dataclass(frozen=True)

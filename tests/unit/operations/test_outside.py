@@ -221,12 +221,17 @@ def test_the_dates_of_a_certificate_are_looked_at(mode: Any, step: str, first: s
     assert list(presenting.notes(presented, there, later)) == [f"the certificate ends in {days - 1} days"]
 
 
-@pytest.mark.parametrize(("edge", "step"), [("nginx", "load_balancer"), ("istio", "certificate")])
-def test_who_speaks_no_tls_is_told_apart(edge: Any, step: str) -> None:
-    """By what is behind the load balancer."""
+@pytest.mark.parametrize(
+    ("edge", "secret", "step"),
+    [("nginx", "", "load_balancer"), ("istio", "", "certificate"), ("istio", "x", "kubeflow_base")],
+)
+def test_who_speaks_no_tls_is_told_apart(edge: Any, secret: str, step: str) -> None:
+    """By what is behind the load balancer, and by whether there is what it could present."""
     with serving() as there:
         ports = {"http": there.ports["http"], "https": there.ports["http"]}
-        trouble = outside.look(replace(way(there, mode="acme", edge=edge), ports=ports)).trouble
+        trouble = outside.look(
+            replace(way(there, mode="acme", edge=edge, secret=secret), ports=ports)
+        ).trouble
     assert trouble is not None
     assert trouble.what.startswith("TLS fails: ")
     assert trouble.step == step
