@@ -51,7 +51,7 @@ class Answer:
     """An answer: where it sends on to, the first part of its page, and which of its cookies are Secure."""
 
     status: int
-    location: str
+    location: str = field(repr=False)
     page: str = field(repr=False)
     cookies: Mapping[str, bool]
 

@@ -73,13 +73,18 @@ def _named(target: PlatformConnector, asked: hostnames.Asked, goal: str | None) 
     """Return what is wrong with what the servers of its zone tell of the hostname."""
     if asked.needs_none or goal is None:
         return None
-    wanted = asked.records(goal)
-    sight = resolving.look(hostnames.nameservers(target), wanted)
-    if sight.is_right:
-        return None
-    if asked.zone is not None:
+    servers, wanted = hostnames.nameservers(target), asked.records(goal)
+    sight = resolving.look(servers, wanted)
+    if not sight.is_right and asked.zone is None:
+        return Trouble(f"make the record {wanted[0]} ({sight.words})", "reachable", theirs=True)
+    if not sight.is_right:
         return Trouble(f"the name does not lead here: {sight.words}", "dns")
-    return Trouble(f"make the record {wanted[0]} ({sight.words})", "reachable", theirs=True)
+    if strays := resolving.strays(servers, wanted[0]):
+        what = f"the name leads elsewhere too: {strays}"
+        if asked.zone is None:
+            return Trouble(f"delete the other record, as {what}", "reachable", theirs=True)
+        return Trouble(what, "dns")
+    return None
 
 
 def _way(target: PlatformConnector, goal: str | None) -> Way:
