@@ -12,6 +12,7 @@ _STEPS = (
     "dns",
     "certificate",
     "status",
+    "reachable",
 )
 for _step in _STEPS:
     local.include(f"./{_step}.py")

@@ -15,12 +15,14 @@ their text is printed.
     ├── GraphError            objects that wait for each other, or for something nobody makes
     ├── ApplyError            objects were not applied, or did not get ready
     ├── DNSError              whom to ask about a name cannot be found out
+    ├── UnreachedError        somebody outside gets no connection, or no answer
     └── ServiceError          a server refused, failed, or could not be reached
         ├── KubernetesError
         └── DigitalOceanError
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,16 @@ class ApplyError(TideflowError):
 
 class DNSError(TideflowError):
     """Which name servers to ask about a name cannot be found out, or none of them can be reached."""
+
+
+class UnreachedError(TideflowError):
+    """Somebody outside gets no connection, or no answer; ``kind`` says how far it goes."""
+
+    def __init__(
+        self, message: str, *, kind: Literal["not found", "refused", "timed out", "no TLS", "cut"]
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ServiceError(TideflowError):

@@ -58,7 +58,9 @@ if TYPE_CHECKING:
 
 SET = "kubeflow-certificate"
 
-_AUTHORITY = Key("", "Secret", "cert-manager", "kubeflow-ca")
+AUTHORITY = Key("", "Secret", "cert-manager", "kubeflow-ca")
+"""The Secret with the CA of the platform's own."""
+
 _WRITTEN = "cert-manager.io/certificate-name"  # on Secrets that cert-manager wrote
 
 
@@ -180,9 +182,9 @@ def _tidy() -> Generator[FunctionCommand]:
     mode = settings().encryption.mode
     doomed = [Key("", "Secret", SPACE, f"kubeflow-tls-{other}") for other in MODES if other != mode]
     if mode != "self-signed":
-        doomed.append(_AUTHORITY)
+        doomed.append(AUTHORITY)
     accounts = [STAGING] if mode == "acme" else [STAGING, PRODUCTION]
-    doomed += [Key("", "Secret", _AUTHORITY.namespace, name) for name in accounts]
+    doomed += [Key("", "Secret", AUTHORITY.namespace, name) for name in accounts]
     for key in doomed:
         live = shown(key)
         if live is not None and (key.name in accounts or annotations_of(live).get(_WRITTEN)):
@@ -198,7 +200,7 @@ def _delete(target: PlatformConnector, key: Key, _: object) -> None:
 def _keep_authority(target: PlatformConnector, mode: Mode) -> None:
     """Have the CA's certificate in a file for people to import; none where there is no such CA."""
     file = _authority_file(target)
-    text = _text(secret(target, _AUTHORITY), "tls.crt") if mode == "self-signed" else ""
+    text = _text(secret(target, AUTHORITY), "tls.crt") if mode == "self-signed" else ""
     if not text:
         file.unlink(missing_ok=True)
     elif not file.exists() or file.read_text() != text:

@@ -1,4 +1,4 @@
-"""Kubeflow itself: its base, the password people log in with, and what there is in the end."""
+"""Kubeflow itself: its base, what there is in the end, and whether people get to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
-from tideflow.operations import balancers, certificates, dns, edges, preparing, rotation
+from tideflow.operations import balancers, certificates, dns, edges, preparing, reaching, rotation
 from tideflow.operations.auth import password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.commands import programs, to_run
@@ -19,7 +19,9 @@ from tideflow.operations.live import shown
 from tideflow.operations.logins import PASSWORDS
 from tideflow.operations.running import (
     BASE,
+    announce,
     executing,
+    is_dry,
     of_set,
     operation,
     platform,
@@ -61,6 +63,19 @@ def base(*, base: Base, timeout: float, prune: Prune = "off") -> Generator[Funct
 def require_base() -> None:
     """End the run unless the base is there, or an earlier step of this run makes it."""
     require(BASE, there=lambda: shown(PASSWORDS), made_by="kubeflow_base")
+
+
+@operation
+def reachable(*, timeout: float) -> Generator[FunctionCommand]:
+    """See that strangers get to the login at the hostname, or tell what is in the way; changes nothing.
+
+    ``timeout`` is in seconds; what was just made or restarted is waited for, but not for that long.
+    """
+    yield from ()
+    if executing():
+        reaching.reach(platform(), timeout=timeout)
+    elif is_dry():
+        announce(f"look, when all is done, whether strangers get to the login at {settings().hostname}")
 
 
 @operation

@@ -40,6 +40,20 @@ def look(servers: NameServers, wanted: Sequence[Record]) -> Sight:
     return sights[0]
 
 
+def strays(servers: NameServers, wanted: Record) -> str:
+    """Return, in words, which addresses of the other version of IP a record of addresses stands beside.
+
+    Browsers that can use these go there. It is empty if there are none, or none are told.
+    """
+    other = {"A": "AAAA", "AAAA": "A"}.get(wanted.type)
+    try:
+        told = servers.told(wanted.name, other) if other else []
+    except DNSError:
+        return ""
+    found = [each for each in told if each.data]
+    return f"{wanted.name} {_grouped(found)}" if found else ""
+
+
 def wait(
     servers: NameServers,
     wanted: Sequence[Record],
