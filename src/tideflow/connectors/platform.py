@@ -25,6 +25,7 @@ from typing_extensions import override
 from tideflow.connectors.interrupts import Interrupt
 from tideflow.connectors.settings import Settings, refuse_misspelt
 from tideflow.errors import TideflowError
+from tideflow.files import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -179,7 +180,7 @@ class PlatformConnector(LocalConnector):
         gc.set_threshold(50_000)
         try:
             self.check()
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.folder)  # also where somebody has made it for everybody to read
             self.prepare()
         except TideflowError as error:
             raise ConnectError(str(error)) from error
