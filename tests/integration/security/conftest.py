@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.deploying import Checkout
+from tests.integration.security.scenes import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ def rehearsed(binaries: Path, auth_proxy: Path) -> Iterator[Checkout]:
         checkout = Checkout.make(Path(folder))
         checkout.platform.mkdir(parents=True)
         (checkout.platform / "sample-base").touch()
+        (checkout.folder / "group_data" / "ml-platform.py").write_text(QUICK)
         before = os.umask(0)
         try:
             checkout.pyinfra("deploys/all.py")

@@ -95,3 +95,24 @@ def _assigned(where: str, value: Any) -> Iterator[str]:
         for default in SHORT[:2]:
             if re.search(_WRITTEN.format(default), value, re.IGNORECASE | re.MULTILINE):
                 yield f"{where}: …={default!r}"
+
+
+def looked_at(objects: Sequence[dict[str, Any]]) -> str:
+    """Return how much was searched, and see that it was enough."""
+    values = list(secrets(list(objects)))
+    kinds = {found["kind"] for found in objects}
+    assert {"ConfigMap", "Deployment", "Pod", "Secret"} <= kinds
+    known = {where for where, _ in values}
+    assert {
+        "auth/dex-passwords DEX_USER_PASSWORD",
+        "auth/dex-oidc-client OIDC_CLIENT_SECRET",
+        "kubeflow/mlpipeline-minio-artifact accesskey",
+        "kubeflow/mlpipeline-minio-artifact secretkey",
+        "kubeflow/mysql-secret password",
+        "kubeflow/katib-mysql-secrets MYSQL_ROOT_PASSWORD",
+    } <= known
+    assert any(where.startswith("oauth2-proxy/") and where.endswith("cookie-secret") for where in known)
+    return (
+        f"{len(LONG) + len(SHORT)} defaults, {len(objects)} objects of {len(kinds)} kinds, "
+        f"{len(values)} values of Secrets"
+    )

@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bcrypt
 import pytest
 from tests.integration.deploying import Checkout
-from tests.integration.logging_in import refused
 from tests.integration.security import defaults
-from tests.integration.security.live import everything, secrets
+from tests.integration.security.live import everything
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-HOST, EMAIL = "kubeflow.localhost", "user@example.com"
 FOLDER = os.environ.get("TIDEFLOW_TEST_KUBEFLOW", "")
 needs_sources = pytest.mark.skipif(
     not FOLDER, reason="TIDEFLOW_TEST_KUBEFLOW names no folder of Kubeflow's sources"
 )
-
-
-def looked_at(objects: Sequence[dict[str, Any]]) -> str:
-    """Return how much was searched, and see that it was enough."""
-    values = list(secrets(list(objects)))
-    kinds = {found["kind"] for found in objects}
-    assert {"ConfigMap", "Deployment", "Pod", "Secret"} <= kinds
-    known = {where for where, _ in values}
-    assert {
-        "auth/dex-passwords DEX_USER_PASSWORD",
-        "auth/dex-oidc-client OIDC_CLIENT_SECRET",
-        "kubeflow/mlpipeline-minio-artifact accesskey",
-        "kubeflow/mlpipeline-minio-artifact secretkey",
-        "kubeflow/mysql-secret password",
-        "kubeflow/katib-mysql-secrets MYSQL_ROOT_PASSWORD",
-    } <= known
-    assert any(where.startswith("oauth2-proxy/") and where.endswith("cookie-secret") for where in known)
-    return (
-        f"{len(defaults.LONG) + len(defaults.SHORT)} defaults, {len(objects)} objects of {len(kinds)} kinds, "
-        f"{len(values)} values of Secrets"
-    )
 
 
 def test_every_default_is_looked_for() -> None:
@@ -83,16 +56,6 @@ def test_a_default_is_found_wherever_it_is(found: dict[str, Any]) -> None:
     assert list(defaults.left([found]))
 
 
-def test_none_is_left_of_the_sample(rehearsed: Checkout) -> None:
-    """Nowhere in the cluster; and Dex refuses the one that people would try."""
-    objects = everything(rehearsed)
-    print(looked_at(objects))  # noqa: T201 - the figures
-    assert list(defaults.left(objects)) == []
-    found = re.search(r"https://kubeflow\.localhost:(\d+)", rehearsed.pyinfra("deploys/status.py"))
-    assert found is not None
-    assert refused(f"https://127.0.0.1:{found[1]}", HOST, EMAIL, defaults.PASSWORD)
-
-
 @pytest.mark.soak
 @needs_sources
 @pytest.mark.usefixtures("binaries", "auth_proxy")
@@ -106,7 +69,7 @@ def test_none_is_left_of_a_release(tmp_path: Path, release: str) -> None:
     try:
         checkout.pyinfra("deploys/all.py")
         objects = everything(checkout)
-        print(release, looked_at(objects))  # noqa: T201 - the figures
+        print(release, defaults.looked_at(objects))  # noqa: T201 - the figures
         assert list(defaults.left(objects)) == []
     finally:
         checkout.stop()
