@@ -168,6 +168,7 @@ def test_a_write_that_fails_in_the_middle_tells_nothing(scene: Scene, how: str) 
 def test_no_output_has_one(scene: Scene) -> None:
     """But for the line that shows a password which was made for a rehearsal, to whoever rehearses."""
     assert scene.shown
+    assert all(scene.canaries.found(shown) == {"generated password"} for shown in scene.shown)
     assert {what: found for what, text in scene.printed.items() if (found := scene.leaks(text))} == {}
     for what, text in scene.printed.items():
         assert len(text) > 300, what
