@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import bcrypt
 import yaml
-from tests.integration.deploying import Checkout
+from tests.integration.deploying import Checkout, clean_environment
 from tests.integration.security.canaries import Canaries
 from tests.integration.security.live import everything, secrets
 from tests.integration.security.sockets import processes_below
+from tests.integration.security.typing_in import typed
 
 from tideflow.rehearsal.control_plane import AUTH_PROXY, ControlPlane
 
@@ -60,6 +61,7 @@ class Scene:
         self.temporary = folder / "t"
         self.temporary.mkdir(mode=0o700)
         self.password = f'a "pass" \u00fc/&=+ {random.token_hex(10)}'
+        self.typed = f"typed {random.token_hex(12)}"
         self.filed = folder / "chosen"
         self.filed.touch(mode=0o600)
         self.filed.write_text(f"another one {random.token_hex(12)}\n")
@@ -69,6 +71,7 @@ class Scene:
             f"email = {OWNER!r}\nusers = [{{'email': {ADA!r}, 'hash': {hashed!r}}}]\n{QUICK}"
         )
         self.canaries.add("password in the environment", self.password)
+        self.canaries.add("password that is typed", self.typed)
         self.canaries.add("password in a file", self.filed.read_text().strip())
         self.canaries.add("token that is not used", self.unused)
         self.canaries.add("hash in the settings", hashed)
@@ -97,6 +100,13 @@ class Scene:
         self.shown += _SHOWN.findall(printed)
         self.printed[what] = _SHOWN.sub("", printed)
         return printed
+
+    def type_in(self, what: str, *arguments: str) -> None:
+        """Run pyinfra on the named platform, and type the password that it asks for twice."""
+        environment = {**clean_environment(), **self.environment, **self.named()}
+        answers = [("Password for ", self.typed), ("Repeat", self.typed)]
+        self.printed[what] = typed(self.checkout.folder, arguments, environment, answers)
+        self.collect()
 
     def step(self, what: str, *arguments: str, **environment: str) -> None:
         """Run pyinfra, and see what new secrets there are."""
