@@ -45,6 +45,16 @@ DECIDED = ("cluster", "load_balancer", "auth", "credentials", "ingress", "status
 """The steps that work on a real platform to which nothing is vendored."""
 
 
+_MINE = """
+from pathlib import Path
+
+from tideflow.operations import kubernetes
+
+kubernetes.apply(name="Mine", source=Path("mine"), set_name="mine")
+"""
+"""A deploy file of one's own."""
+
+
 class Scene:
     """A checkout with a rehearsal, which is also led to as a real platform, and the secrets of both."""
 
@@ -100,6 +110,18 @@ class Scene:
         self.shown += _SHOWN.findall(printed)
         self.printed[what] = _SHOWN.sub("", printed)
         return printed
+
+    def write(self) -> None:
+        """Have a manifest of one's own, with a Secret of a new value and an object beside it."""
+        value = f"shipped {random.token_hex(12)}"
+        self.canaries.add("Secret of one's own", value)
+        metadata = {"name": "mine", "namespace": "default"}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"mine": value}}
+        other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}}
+        folder = self.checkout.folder / "mine"
+        folder.mkdir(exist_ok=True)
+        (folder / "both.yaml").write_text(yaml.safe_dump_all([secret, other]))
+        (self.checkout.folder / "mine.py").write_text(_MINE)
 
     def type_in(self, what: str, *arguments: str) -> None:
         """Run pyinfra on the named platform, and type the password that it asks for twice."""

@@ -68,6 +68,10 @@ def play(scene: Scene) -> None:
     dry = ("--dry", "--diff", "--json", "--debug")
     scene.step("rehearsal --dry --diff --json", *dry, usual, *everything, *data(*AGAIN))
     scene.step("rehearsal --diff", "-y", "--diff", "--debug", usual, *everything)
+    for which in ("new", "changed"):
+        scene.write()
+        scene.step(f"{which}, --dry --diff", "--dry", "--diff", "--debug", usual, "mine.py")
+        scene.step(f"{which}, --diff", "-y", "--diff", "--debug", "-vvv", usual, "mine.py")
     told = ("-y", "--debug-operations", "--debug-facts")
     scene.step("named --debug-operations", *told, usual, *deploys(*DECIDED), *data(*NAMED, *AGAIN), **given)
 
@@ -88,6 +92,7 @@ def test_what_is_looked_for_is_found_where_it_has_to_be(scene: Scene) -> None:
     wanted = {name for name in scene.canaries.names if name.startswith("Secret ")}
     assert len(wanted) >= 12
     assert wanted - scene.canaries.found(database) == set()
+    assert "Secret of one's own" in scene.canaries.found(database)
     assert "credentials of the way to Dex" in scene.canaries.names
     assert "generated password" in scene.canaries.names
     print(f"{len(scene.canaries)} secrets in {scene.canaries.forms} forms")  # noqa: T201 - the figures
@@ -219,7 +224,7 @@ def test_no_process_has_one_in_its_arguments(scene: Scene) -> None:
 
 
 HOLDERS = re.compile(
-    r"chosen|group_data/ml-platform\.py"  # the user's own
+    r"chosen|group_data/ml-platform\.py|mine/both\.yaml"  # the user's own
     r"|\.tideflow/ml-platform/(access|kubeconfig|password)"
     r"|\.tideflow/ml-platform/rehearsal/token"
     r"|\.tideflow/ml-platform/rehearsal/clusters/[^/]+/(etcd/.*|pki/.*\.key|controllers/.*\.key"
