@@ -125,12 +125,12 @@ class Settings:
         users = people.read(data, email, _EMAIL)
         count = reading.whole(data, "node_count", least=1, most=reading.MOST_NODES)
         return cls(
-            region=reading.text(data, "region"),
+            region=reading.slug(data, "region"),
             vpc=reading.formed(data, "vpc", _UUID, "the UUID of a VPC"),
             kubernetes_version=version,
             unsupported_kubernetes=reading.flag(data, "unsupported_kubernetes"),
             node_count=count,
-            node_size=reading.text(data, "node_size"),
+            node_size=reading.slug(data, "node_size"),
             node_autoscale=reading.between(data, "node_autoscale", count),
             scale_down=reading.flag(data, "scale_down"),
             replace_nodes=reading.flag(data, "replace_nodes"),
