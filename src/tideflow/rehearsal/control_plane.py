@@ -132,11 +132,13 @@ class ControlPlane:
         if self.folder.is_dir():
             with self._locked():
                 self._stop(NAMES)
+                state = self._state
+                if state is not None and Path(state.sockets).name == socket_folder(self.folder).name:
+                    shutil.rmtree(state.sockets, ignore_errors=True)  # it is made anew by the next start
 
     def delete(self) -> None:
         """Stop all components and remove the cluster with all its data. Fine if there is none."""
         self.stop()
-        shutil.rmtree(self.sockets, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def components(self) -> list[Component]:
