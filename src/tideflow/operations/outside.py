@@ -87,8 +87,8 @@ def _unreached(error: UnreachedError, way: Way) -> Trouble:
         case "timed out" if way.sources:
             only = ", ".join(way.sources)
             return Trouble(
-                f"{error.message}: load_balancer_sources lets in {only} only, and this machine may be in none "
-                "of them",
+                f"{error.message}: load_balancer_sources lets in {only} only, and this machine may be in "
+                "none of them",
                 "reachable",
                 passes=True,
                 theirs=True,
