@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tideflow.operations import certificates, edges, kubeflow, kubernetes
+from tideflow.operations import certificates, edges, gateways, kubeflow, kubernetes
 from tideflow.operations.running import require_cluster, settings
 
 require_cluster()
@@ -10,8 +10,11 @@ kubeflow.require_base()
 
 _encryption = settings().encryption
 
-# First, so that nobody is led to Kubeflow without it. Let's Encrypt's comes with deploys/certificate.py, once
-# DNS leads here; until then nginx has one that no browser trusts, and still nothing goes unencrypted.
+gateways.gateway(name="Gateway", hostname=settings().hostname)
+
+# Before the Ingress, so that nobody is led to Kubeflow without it. Let's Encrypt's comes with
+# deploys/certificate.py, once DNS leads here; until then nginx has one that no browser trusts, and still
+# nothing goes unencrypted.
 if _encryption.mode != "acme":
     certificates.certificate(
         name="Certificate",
@@ -33,6 +36,3 @@ kubernetes.apply(
     timeout=settings().timeout_seconds,
     prune=settings().prune,
 )
-
-if edges.edge() == "istio":
-    edges.gateway(name="Gateway", hostname=settings().hostname)

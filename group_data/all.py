@@ -145,7 +145,8 @@ load_balancer_proxy_protocol = False
 # while a cell computes.
 load_balancer_idle_seconds = None
 
-# Set to true in one run (--data change_password=true) to choose another password.
+# Set to true in one run (--data change_password=true) to choose another password; of others than the owner
+# with a list of their e-mails: --data 'change_password=["ada@my-company.com"]'.
 change_password = False
 
 # Set to true in one run (--data rotate_credentials=true) to have the credentials that programs use among each

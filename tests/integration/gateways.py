@@ -76,6 +76,7 @@ class Site:
         eventually(lambda: LISTENS in self._annotations())
         for path, expected in (("/", 403), ("/dex/healthz", 200)):
             eventually(lambda: self.visitor().get(path).status_code, lambda found: found == expected)  # noqa: B023
+        eventually(self._knows_people)
 
     @property
     def address(self) -> str:
@@ -124,6 +125,12 @@ class Site:
             and body["metadata"]["name"].startswith(stem)
         )
         return str(found)
+
+    def _knows_people(self) -> bool:
+        """Tell whether the gateway has read all that a login needs, which comes to it in any order."""
+        with contextlib.suppress(AssertionError):
+            return bool(self.login())
+        return False
 
     def _annotations(self) -> dict[str, str]:
         service = self.cluster.get(f"/api/v1/namespaces/{NGINX[0]}/services/{NGINX[1]}")

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from tests.integration.planes import eventually
 from urllib3.exceptions import InsecureRequestWarning
 
 if TYPE_CHECKING:
@@ -112,6 +113,20 @@ def login(base_url: str, host: str, email: str, password: str, *, trusted: Path 
     assert visitor.cookie(SESSION) is not None
     welcome(visitor, email)
     return visitor
+
+
+def enter(base_url: str, host: str, email: str, password: str, *, trusted: Path | None = None) -> Visitor:
+    """Log in, once what was restarted answers."""
+
+    def attempt() -> Visitor | None:
+        try:
+            return login(base_url, host, email, password, trusted=trusted)
+        except AssertionError:
+            return None
+
+    found = eventually(attempt)
+    assert found is not None
+    return found
 
 
 def welcome(visitor: Visitor, email: str) -> dict[str, Any]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
 from tests.integration.deploying import Checkout
-from tests.integration.logging_in import login, refused
-from tests.integration.planes import eventually
+from tests.integration.logging_in import enter, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.logging_in import Visitor
 
 pytestmark = pytest.mark.usefixtures("binaries", "auth_proxy")
 
@@ -40,20 +39,6 @@ def users(checkout: Checkout, text: str) -> None:
     (checkout.folder / "group_data" / "ml-platform.py").write_text(f"users = {text}\n")
 
 
-def enter(address: str, email: str, password: str) -> Visitor:
-    """Log in, once what was restarted answers."""
-
-    def attempt() -> Visitor | None:
-        try:
-            return login(address, HOST, email, password)
-        except AssertionError:
-            return None
-
-    found = eventually(attempt)
-    assert found is not None
-    return found
-
-
 def test_people_come_and_go(checkout: Checkout) -> None:
     """Each has a Profile; who is removed is out, sessions too, and the Profile stays."""
     found = re.search(r"https://kubeflow\.localhost:(\d+)", checkout.pyinfra("deploys/status.py"))
@@ -68,8 +53,8 @@ def test_people_come_and_go(checkout: Checkout) -> None:
     assert hashed not in printed
     profile = checkout.get("profile", "ada-example-org")
     assert profile["spec"]["owner"] == {"kind": "User", "name": ADA}
-    ada = enter(address, ADA, PASSWORD)
-    enter(address, "user@example.com", "the owner's own")
+    ada = enter(address, HOST, ADA, PASSWORD)
+    enter(address, HOST, "user@example.com", "the owner's own")
     mark = checkout.mark()
     assert "] Success" not in checkout.pyinfra(*STEPS)
     assert checkout.writes(mark) == []
@@ -79,7 +64,7 @@ def test_people_come_and_go(checkout: Checkout) -> None:
     assert f"{ADA} is locked out; the Profile stays" in printed
     assert "Profile ada-example-org" in printed
     assert ada.get("/").status_code == 403
-    enter(address, "user@example.com", "the owner's own")
+    enter(address, HOST, "user@example.com", "the owner's own")
     assert refused(address, HOST, ADA, PASSWORD)
     assert checkout.get("profile", "ada-example-org")
     data = checkout.get("secret", "-n", "auth", "dex-passwords")["data"]
@@ -93,5 +78,21 @@ def test_a_profile_of_somebody_else_is_refused(checkout: Checkout) -> None:
     assert "has what is no e-mail address" in printed
     users(checkout, "['kubeflow-user@example.com']")
     printed = checkout.pyinfra("deploys/auth.py", check=False)
-    assert "the Profile kubeflow-user-example-com is user@example.com's" in printed
+    assert "kubeflow-user@example.com, in the setting users, would have the Profile kubeflow-user" in printed
+    profile = {
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "Profile",
+        "metadata": {"name": "eve-example-org"},
+        "spec": {"owner": {"kind": "User", "name": "Eve@example.org"}},
+    }
+    (checkout.folder / "profile.json").write_text(json.dumps(profile))
+    checkout.kubectl("apply", "-f", str(checkout.folder / "profile.json"))
+    users(checkout, "['eve@example.org']")
+    printed = checkout.pyinfra("deploys/auth.py", check=False)
+    assert (
+        "the Profile eve-example-org is Eve@example.org's, in these letters; write Eve@example.o" in printed
+    )
+    users(checkout, "['eve-example@org.org', 'eve@example-org.org']")
+    printed = checkout.pyinfra("deploys/auth.py", check=False)
+    assert "two of the setting users have the Profile eve-example-org-org" in printed
     users(checkout, "[]")

@@ -48,10 +48,13 @@ class Site:
         return f"{scheme}://127.0.0.1:{self.port}"
 
     def log_in(self, trusted: Path, host: str = HOST) -> None:
-        """Get in over HTTPS with a session that is not sent over HTTP, to which nobody is let."""
-        answer = Visitor(self.url("http"), host).get("/x?y")
+        """Get in over HTTPS with a session that is not sent over HTTP, by which nobody logs in.
+
+        Envoy asks oauth2-proxy before it redirects, but for what a login goes through.
+        """
+        answer = Visitor(self.url("http"), host).get("/oauth2/start?y")
         assert answer.status_code in {301, 308}
-        assert answer.headers["Location"] == f"https://{host}:{self.port}/x?y"
+        assert answer.headers["Location"] == f"https://{host}:{self.port}/oauth2/start?y"
         cookie = login(self.url("https"), host, EMAIL, self.password, trusted=trusted).cookie(SESSION)
         assert cookie is not None
         assert cookie.secure
@@ -231,6 +234,10 @@ def test_a_refusal_is_told_and_a_rerun_asks_anew(site: Site) -> None:
 
 def test_without_tls_it_is_said_what_breaks(site: Site) -> None:
     """The cookie is not secure then, nothing is redirected, and nothing of TLS is left."""
+    mark = site.checkout.mark()
+    printed = site.deploy("tls=off", steps=("deploys/ingress.py",), check=False)
+    assert "oauth2-proxy has FORCE_HTTPS = true, which does not go with the setting tls" in printed
+    assert site.checkout.writes(mark) == []
     printed = site.deploy("tls=off")
     assert "passwords and sessions travel in clear" in printed
     assert site.left() == set()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 from urllib3.exceptions import (
@@ -35,16 +35,25 @@ _WHY = (
 )
 
 
-def refusal(response: requests.Response, what: str, scopes: Sequence[str]) -> DigitalOceanError:
-    """Translate an answer of 400 or more, whose body is ``{id, message, request_id?}`` as a rule."""
+def refusal(
+    response: requests.Response, what: str, scopes: Sequence[str], *, token: str
+) -> DigitalOceanError:
+    """Translate an answer of 400 or more, whose body is ``{id, message, request_id?}`` as a rule.
+
+    Whoever answers may quote the request, and with it the ``token``, which is left out.
+    """
+
+    def said(text: Any) -> str:
+        return str(text or "").replace(token, "***")
+
     try:
         body = response.json()
     except ValueError:
         body = None
     body = body if isinstance(body, dict) else {}
-    status, identity = response.status_code, str(body.get("id") or "")
-    message = str(body.get("message") or response.reason or "no reason given")[:_LONGEST_MESSAGE]
-    request_id = str(body.get("request_id") or "")
+    status, identity = response.status_code, said(body.get("id"))
+    message = said(body.get("message") or response.reason or "no reason given")[:_LONGEST_MESSAGE]
+    request_id = said(body.get("request_id"))
     asked = f" (request {request_id})" if request_id else ""
     wait = told_to_wait(response.headers)
     return DigitalOceanError(

@@ -296,7 +296,7 @@ class Kubernetes:
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(method, path, error) from None
         if response.status >= 400:  # noqa: PLR2004 - HTTP's own border between success and failure
-            raise refusal(response, method, path)
+            raise refusal(response, method, path, credentials=credentials.values())
         return response
 
     def _credentials(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What an API server answers when it refuses, as an error of ours.
 
-An answer may quote what was sent, so of a Secret that was sent only the names of fields are repeated.
+An answer may quote what was sent, so of a Secret that was sent only the names of fields are repeated, and
+nothing of the credentials.
 """
 
 from __future__ import annotations
@@ -40,16 +41,24 @@ MISFIT = "Misfit"
 """The reason in the error of an apply whose object has a field or a value that its type does not know."""
 
 
-def refusal(response: urllib3.BaseHTTPResponse, method: str, path: str) -> KubernetesError:
-    """Translate an answer of 400 or more, which is a Status object unless something stood between."""
+def refusal(
+    response: urllib3.BaseHTTPResponse, method: str, path: str, *, credentials: Iterable[str] = ()
+) -> KubernetesError:
+    """Translate an answer of 400 or more, which is a Status object unless something stood between.
+
+    ``credentials`` are what was sent in headers to say who asks, such as ``Bearer …``.
+    """
+    data = response.data
+    for secret in filter(None, (sent.rpartition(" ")[2].encode() for sent in credentials)):
+        data = data.replace(secret, b"***")
     try:
-        status = json.loads(response.data)
+        status = json.loads(data)
         if not isinstance(status, dict):
             status = {}
     except ValueError:
         status = {}
     causes = _causes(status.get("details"))
-    message = str(status.get("message") or response.data[:200].decode(errors="replace").strip())
+    message = str(status.get("message") or data[:200].decode(errors="replace").strip())
     reason = str(status.get("reason") or "")
     if method == "PATCH" and (misfit := _MISFIT.search(message)):
         reason = MISFIT

@@ -99,7 +99,7 @@ class Requesting(BaseAPI):  # type: ignore[misc] # the library has no types
         if method == "DELETE" and status == HTTPStatus.NOT_FOUND and lost:
             return read(None)  # an earlier try has deleted it, and its answer was lost
         if status >= HTTPStatus.BAD_REQUEST:
-            raise refusal(response, what, scopes)
+            raise refusal(response, what, scopes, token=self.token)
         try:
             return read(response.json() if response.content else None)
         except (AttributeError, LookupError, TypeError, ValueError):

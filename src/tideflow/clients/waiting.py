@@ -49,7 +49,7 @@ def wait_for(
             version = ""
             time.sleep(_PAUSE)
     raise ApplyError(
-        f"waited {timeout / 60:.0f} minutes for {what}",
+        f"waited {timeout / 60:g} minutes for {what}",
         hint="look at its events with kubectl describe, then run this step again",
     )
 

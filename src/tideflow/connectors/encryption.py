@@ -11,7 +11,7 @@ from tideflow.errors import SettingError
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from tideflow.connectors.reading import Data
 
@@ -71,23 +71,23 @@ class Encryption:
         """The Secret with the certificate; each mode has its own, so that none writes over another's."""
         return f"kubeflow-tls-{self.mode}"
 
-    def refuse_hopeless(self, hostname: str, *, sources: Collection[str] | None) -> None:
-        """Raise ``SettingError`` for what Let's Encrypt would refuse in the end; for real platforms."""
+    def hopeless(self, hostname: str, *, sources: Collection[str] | None) -> Iterator[SettingError]:
+        """Yield what Let's Encrypt would refuse in the end; for real platforms."""
         if self.mode != "acme":
             return
         other = 'or set tls to "files" or "self-signed"; nothing was created'
         if self.acme_email is None:
-            raise SettingError(
+            yield SettingError(
                 "the setting acme_email is not set, and Let's Encrypt wants to know whom to write to",
                 hint=f"set acme_email in group_data/all.py to an address of yours, {other}",
             )
         if hostname.endswith(OF_THIS_MACHINE):
-            raise SettingError(
+            yield SettingError(
                 f"the setting hostname is {hostname}, for which Let's Encrypt issues no certificate",
                 hint=f"set hostname to a name that the world can look up, {other}",
             )
         if sources is not None:
-            raise SettingError(
+            yield SettingError(
                 "the setting load_balancer_sources keeps Let's Encrypt out, which checks the name over HTTP "
                 "from addresses that it does not tell",
                 hint=f"unset load_balancer_sources, {other}",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from tideflow.errors import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tideflow.connectors.reading import Data
 
 PREFIX = "DEX_USER_PASSWORD_"
@@ -46,6 +48,11 @@ def read(data: Data, owner: str, form: re.Pattern[str]) -> tuple[Person, ...]:
         raise SettingError("the setting users is not a list of e-mail addresses", hint='such as ["a@b.org"]')
     people = [_person(each, form) for each in value]
     others = [person for person in people if person.email.lower() != owner.lower()]
+    if any(person.hash for person in people if person not in others):
+        raise SettingError(
+            f"the setting users has a hash for {owner}, who is the owner",
+            hint="the owner's password is asked for, or in TIDEFLOW_PASSWORD: leave it out of users",
+        )
     names = [person.profile for person in others]
     for person in others:
         if names.count(person.profile) > 1:
@@ -54,6 +61,20 @@ def read(data: Data, owner: str, form: re.Pattern[str]) -> tuple[Person, ...]:
                 hint="each e-mail stands there once, and differs from others in letters or digits",
             )
     return tuple(others)
+
+
+def whose(data: Data, setting: str, owner: str, others: Sequence[Person]) -> tuple[str, ...]:
+    """Return the e-mails of whose password is to be chosen anew: the owner's for true, or those of a list."""
+    value = data.get(setting)
+    if isinstance(value, bool):
+        return (owner,) if value else ()
+    known = [owner, *(person.email for person in others if person.hash is None)]
+    if not isinstance(value, list | tuple) or not all(each in known for each in value):
+        raise SettingError(
+            f"the setting {setting} is {value!r}, not true or false, nor a list of who chooses a password",
+            hint=f"those are {', '.join(known)}; a hash is changed in the setting users",
+        )
+    return tuple(value)
 
 
 def _person(given: object, form: re.Pattern[str]) -> Person:

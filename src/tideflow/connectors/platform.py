@@ -22,9 +22,12 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra_cli.exceptions import CliError
 from typing_extensions import override
 
+from tideflow.connectors import hiding
+from tideflow.connectors.defects import defect
 from tideflow.connectors.interrupts import Interrupt
 from tideflow.connectors.settings import Settings, refuse_misspelt
 from tideflow.errors import TideflowError
+from tideflow.files import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,6 +57,9 @@ class RefusedError(CliError, PyinfraError):  # type: ignore[misc] # pyinfra_cli 
 
 # A refusal may end a greenlet; its traceback would tell nobody anything.
 gevent.get_hub().NOT_ERROR = (*gevent.get_hub().NOT_ERROR, RefusedError)
+
+# pyinfra loads the connectors before it tells of the settings that it has read.
+logger.addFilter(hiding.hide)
 
 
 def refuse(host: Host, error: TideflowError) -> RefusedError:
@@ -179,7 +185,7 @@ class PlatformConnector(LocalConnector):
         gc.set_threshold(50_000)
         try:
             self.check()
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.folder)  # also where somebody has made it for everybody to read
             self.prepare()
         except TideflowError as error:
             raise ConnectError(str(error)) from error
@@ -187,6 +193,8 @@ class PlatformConnector(LocalConnector):
             raise ConnectError(
                 f"{self.folder} is not usable: {error.strerror or error}. Repair it, or remove the folder"
             ) from error
+        except Exception as error:  # noqa: BLE001 - pyinfra would print, and keep in a file, whatever it says
+            raise ConnectError(str(defect(error))) from None
 
     @override
     def disconnect(self) -> None:

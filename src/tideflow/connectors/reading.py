@@ -17,6 +17,7 @@ MOST_NODES = 512
 
 _TAG = re.compile(r"[A-Za-z0-9_:-]{1,255}", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)  # a name of a namespace as well
+_OFFER = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)  # such as so1_5-2vcpu-16gb
 _WHERE = "see group_data/all.py"
 
 
@@ -89,6 +90,17 @@ def tags(data: Data, name: str) -> tuple[str, ...]:
             hint=_WHERE,
         )
     return tuple(dict.fromkeys(value))
+
+
+def slug(data: Data, name: str) -> str:
+    """Return one of the slugs by which DigitalOcean knows regions and sizes."""
+    value = text(data, name)
+    if not _OFFER.fullmatch(value):
+        raise SettingError(
+            f"the setting {name} is {value!r}, not a slug such as 'nyc3' or 's-4vcpu-8gb'",
+            hint=_WHERE,
+        )
+    return value
 
 
 def slugs(data: Data, name: str) -> tuple[str, ...]:

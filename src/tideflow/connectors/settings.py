@@ -87,7 +87,7 @@ class Settings:
     dns_wildcard: bool
     dns_overwrite: bool
     dns_wait_seconds: float | None
-    change_password: bool
+    change_password: tuple[str, ...]
     rotate_credentials: bool
     timeout_seconds: float
     access_seconds: int
@@ -122,14 +122,15 @@ class Settings:
                 hint="on the command line, quote it twice: --data 'kubernetes_version=\"1.30\"'",
             )
         fastest, slowest = reading.seconds(data, "rehearsal_pod_ready_seconds")
+        users = people.read(data, email, _EMAIL)
         count = reading.whole(data, "node_count", least=1, most=reading.MOST_NODES)
         return cls(
-            region=reading.text(data, "region"),
+            region=reading.slug(data, "region"),
             vpc=reading.formed(data, "vpc", _UUID, "the UUID of a VPC"),
             kubernetes_version=version,
             unsupported_kubernetes=reading.flag(data, "unsupported_kubernetes"),
             node_count=count,
-            node_size=reading.text(data, "node_size"),
+            node_size=reading.slug(data, "node_size"),
             node_autoscale=reading.between(data, "node_autoscale", count),
             scale_down=reading.flag(data, "scale_down"),
             replace_nodes=reading.flag(data, "replace_nodes"),
@@ -147,12 +148,12 @@ class Settings:
             encryption=Encryption.read(data, rehearsal=rehearsal, email=email, form=_EMAIL),
             hostname=hostname,
             email=email,
-            users=people.read(data, email, _EMAIL),
+            users=users,
             dns_zone=zone,
             dns_wildcard=reading.flag(data, "dns_wildcard"),
             dns_overwrite=reading.flag(data, "dns_overwrite"),
             dns_wait_seconds=reading.if_set(data, "dns_wait_minutes", _minutes),
-            change_password=reading.flag(data, "change_password"),
+            change_password=people.whose(data, "change_password", email, users),
             rotate_credentials=reading.flag(data, "rotate_credentials"),
             timeout_seconds=60 * reading.number(data, "timeout_minutes", least=0.1, most=24 * 60),
             access_seconds=int(60 * reading.number(data, "access_minutes", least=0.1, most=168 * 60)),
@@ -166,17 +167,28 @@ class Settings:
         )
 
     def refuse_placeholders(self) -> None:
-        """Raise ``SettingError`` for defaults that will not do on a real platform, such as the hostname's."""
-        for setting, value, placeholder in (
+        """Raise ``SettingError`` for all that will not do on a real platform, such as the placeholders."""
+        placeholders = (
             ("hostname", self.hostname, PLACEHOLDER_HOSTNAME),
             ("email", self.email, PLACEHOLDER_EMAIL),
-        ):
-            if value == placeholder:
-                raise SettingError(
-                    f"the setting {setting} is still the placeholder {placeholder}",
-                    hint=f"set {setting} in group_data/all.py to your own; nothing was created",
-                )
-        self.encryption.refuse_hopeless(self.hostname, sources=self.balancing.sources)
+        )
+        problems = [
+            SettingError(
+                f"the setting {setting} is still the placeholder {placeholder}",
+                hint=f"set {setting} in group_data/all.py to your own; nothing was created",
+            )
+            for setting, value, placeholder in placeholders
+            if value == placeholder
+        ]
+        problems += self.encryption.hopeless(self.hostname, sources=self.balancing.sources)
+        if len(problems) == 1:
+            raise problems[0]
+        if problems:
+            found = "; ".join(f"({at}) {problem.message}" for at, problem in enumerate(problems, 1))
+            raise SettingError(
+                f"{len(problems)} settings will not do: {found}",
+                hint="set them in group_data/all.py, or by --data; nothing was created",
+            )
 
 
 def _name(data: Data, setting: str, *, like: str) -> str:

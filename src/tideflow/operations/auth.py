@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
 
-from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.facts.credentials import value
-from tideflow.operations import passwords, renewing
-from tideflow.operations.bases import foreseen
+from tideflow.operations import passwords, sessions
 from tideflow.operations.commands import to_run
-from tideflow.operations.credentials import ORIGIN, encoded
+from tideflow.operations.credentials import ORIGIN, ROTATED, encoded
 from tideflow.operations.live import annotations_of, secret, shown
-from tideflow.operations.restarting import agrees, path_of, restart, stamp
+from tideflow.operations.logins import PASSWORDS
+from tideflow.operations.restarting import path_of
 from tideflow.operations.running import (
     BASE,
     announce,
     change,
     executing,
     is_dry,
-    needed_cluster,
     operation,
     platform,
     promised,
@@ -44,20 +42,14 @@ if TYPE_CHECKING:
     from tideflow.operations.passwords import Password
     from tideflow.operations.renewing import Stated
 
-PASSWORDS = Key(group="", kind="Secret", namespace="auth", name="dex-passwords")
-"""The Secret with the hash, in upstream's own place."""
-
-_DEX = Key(group="apps", kind="Deployment", namespace="auth", name="dex")
 _HASH = "DEX_USER_PASSWORD"
 _MANAGER = "tideflow-kubeflow-auth"
-_SET_AT = "tideflow.dev/password-set-at"
-"""The annotation in which Secret and Dex's pods agree once Dex has started with the hash."""
 
 
 @refusing
 def chosen_password() -> Password | None:
     """Return the password to set, asking for it where that is needed; None keeps the one that is live."""
-    target, anew = platform(), settings().change_password
+    target, anew = platform(), settings().email in settings().change_password
     passwords.from_environment()  # what will not do is refused now, even if it is not needed
     if not anew and annotations_of(shown(PASSWORDS)).get(ORIGIN) == "chosen":
         return None
@@ -85,28 +77,25 @@ def password(*, password: Password | None, timeout: float) -> Generator[Function
         return
     live = _hash(found)
     kept = password is None or password.matches(live)
-    set_at = annotations_of(found).get(_SET_AT)
-    if kept and set_at and agrees(shown(_DEX), {_SET_AT: set_at}):
+    begun = sessions.begun(target, found) if kept else None
+    if begun is not None:
         _note_other_password(live)
-        host.noop(f"the password of {email} is as it was chosen")
+        if not begun:
+            host.noop(f"the password of {email} is as it was chosen")
+            return
+        announce(f"wait for {' and '.join(f'{key.namespace}/{key.name}' for key in begun)} to be restarted")
+        yield change(functools.partial(sessions.wait, target, timeout=timeout))
         return
-    # Nobody was ever in with the generated one, which nobody knows.
-    sessions = [] if annotations_of(found).get(ORIGIN) == "generated" else cookies()
+    # Nobody was ever in with the generated one, which nobody knows, if it was the first.
+    notes = annotations_of(found)
+    first = notes.get(ORIGIN) == "generated" and ROTATED not in notes
+    cookies = [] if first else sessions.cookies()
     announce(
         f"set the password of {email}, and restart Dex"
-        + (", and end all sessions by another cookie secret for oauth2-proxy" if sessions else "")
+        + (", and end all sessions by another cookie secret for oauth2-proxy" if cookies else "")
     )
     new = None if kept else password
-    yield change(functools.partial(_set_password, target, live, new, sessions=sessions, timeout=timeout))
-
-
-def cookies() -> list[Stated]:
-    """Return the secrets of the cookies by which people stay in."""
-    return [
-        (key, credential)
-        for key, credential in foreseen().credentials.stated
-        if credential.form == "cookie" and shown(key) is not None
-    ]
+    yield change(functools.partial(_set_password, target, live, new, cookies=cookies, timeout=timeout))
 
 
 def _note_other_password(live: str) -> None:
@@ -124,15 +113,15 @@ def _set_password(
     new: Password | None,
     live: Callable[[str], None],
     *,
-    sessions: Sequence[Stated],
+    cookies: Sequence[Stated],
     timeout: float,
 ) -> None:
     """Write the hash, of the ``new`` password if there is one, and restart Dex with it."""
     if new is None:
-        _restart_with(target, hashed, live, sessions=sessions, timeout=timeout)
+        _restart_with(target, hashed, live, cookies=cookies, timeout=timeout)
         return
     with passwords.keeping(passwords_file(target), new):
-        _restart_with(target, new.hash(), live, sessions=sessions, timeout=timeout)
+        _restart_with(target, new.hash(), live, cookies=cookies, timeout=timeout)
     if new.generated:
         target.host.log(f"the password was generated, and is in {passwords_file(target)}")
 
@@ -142,7 +131,7 @@ def _restart_with(
     hashed: str,
     live: Callable[[str], None],
     *,
-    sessions: Sequence[Stated],
+    cookies: Sequence[Stated],
     timeout: float,
 ) -> None:
     """Write the hash that is the owner's, and have Dex start with it."""
@@ -160,34 +149,7 @@ def _restart_with(
         }
         cluster.apply(path_of(cluster, PASSWORDS), wanted, field_manager=_MANAGER)
 
-    restart_with(target, write, live, sessions=sessions, timeout=timeout)
-
-
-def restart_with(
-    target: PlatformConnector,
-    write: Callable[[Kubernetes, Mapping[str, str]], None],
-    live: Callable[[str], None],
-    *,
-    sessions: Sequence[Stated],
-    timeout: float,
-) -> None:
-    """``write`` the Secret, with a stamp; then another cookie secret, and restart what reads them, Dex last.
-
-    Killed in between, the next run sees that Dex and its Secret do not agree, and does all of it once more.
-    """
-    cluster = needed_cluster(target)
-    set_at = stamp()
-    write(cluster, {_SET_AT: set_at})
-    stamps = dict.fromkeys(renewing.write(cluster, sessions, set_at), set_at)
-    reading = renewing.readers(sessions)
-    notes = {
-        reader: wanted
-        for wave in renewing.restarts(stamps, reading, renewing.deployments(reading))
-        for reader, wanted in wave.items()
-    }
-    restart(
-        cluster, {**notes, _DEX: {_SET_AT: set_at}}, why="the new password", timeout=timeout, progress=live
-    )
+    sessions.restart_with(target, write, live, cookies=cookies, timeout=timeout)
 
 
 def password_shown(target: PlatformConnector) -> str:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ORIGIN = "tideflow.dev/credential"
 """The annotation that says where a credential comes from: ``generated``, or ``chosen`` by a person."""
 
+ROTATED = "tideflow.dev/rotated-at"
+"""The annotation of a Secret with the stamp of the values in it, if they are not the first ones."""
+
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -53,11 +56,18 @@ class Credentials:
         """The Secrets that are create-once."""
         return self._secrets.keys()
 
-    def fill(self, missing: Collection[Key], live: Callable[[Key], Mapping[str, Any] | None]) -> None:
+    def fill(
+        self,
+        missing: Collection[Key],
+        live: Callable[[Key], Mapping[str, Any] | None],
+        *,
+        known: Mapping[Key, str],
+    ) -> None:
         """Put values into the Secrets that are ``missing`` and will be created.
 
         Credentials of one group share one value: that of ``live``, which returns a Secret of the cluster, if
-        another Secret of the group is there already.
+        another Secret of the group is there already. Those that are ``known`` to pods by their old values get
+        a stamp, so that these are restarted.
         """
         shared: dict[str, str] = {}
         for key, (_, credentials) in self._secrets.items():
@@ -72,6 +82,8 @@ class Credentials:
                 if credential.group:
                     shared[credential.group] = value
                 manifest.body["data"][credential.key] = value
+            if key in known:
+                manifest.body["metadata"]["annotations"][ROTATED] = known[key]
 
     def lacking(
         self, kept: Collection[Key], live: Callable[[Key], Mapping[str, Any] | None]

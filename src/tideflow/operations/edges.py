@@ -15,10 +15,8 @@ from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
 from tideflow.operations import releases
 from tideflow.operations.addons import INGRESS_NGINX, offered
-from tideflow.operations.commands import to_run
 from tideflow.operations.live import shown
 from tideflow.operations.running import (
-    executing,
     operation,
     platform,
     refusing,
@@ -40,7 +38,6 @@ GATEWAY = Key("", "Service", "istio-system", "istio-ingressgateway")
 NGINX = Key("", "Service", INGRESS_NGINX, "ingress-nginx-controller")
 """The Service that has it with the edge ``nginx``."""
 
-_SERVES = Key("networking.istio.io", "Gateway", "kubeflow", "kubeflow-gateway")
 _KNOWN: WeakKeyDictionary[PlatformConnector, Edge] = WeakKeyDictionary()
 
 
@@ -108,38 +105,6 @@ def annotated(manifests: Sequence[Manifest]) -> list[Manifest]:
         else:
             found.append(manifest)
     return found
-
-
-@operation
-def gateway(*, hostname: str) -> Generator[FunctionCommand]:
-    """See that Istio's gateway takes the hostname to Kubeflow, where it has the load balancer.
-
-    The base's own Gateway takes every name, and its VirtualServices go with it: nothing is made for one.
-    """
-    yield from ()
-    live = shown(_SERVES)
-    if live is None:
-        if executing():
-            raise SettingError(f"{_SERVES} is not there", hint=f"run first: {to_run('kubeflow_base')}")
-        return
-    taken = [name.rpartition("/")[2] for server in live["spec"]["servers"] for name in server["hosts"]]
-    if not any(_takes(name, hostname) for name in taken):
-        raise SettingError(
-            f"{_SERVES} takes {', '.join(taken)}, and not the setting hostname, {hostname}",
-            hint=f"put it right: {to_run('kubeflow_base')}",
-        )
-    secret = settings().encryption.secret_name if settings().encryption.is_on else None
-    presented = {(server.get("tls") or {}).get("credentialName") for server in live["spec"]["servers"]}
-    if executing() and presented - {None} != ({secret} if secret else set()):
-        raise SettingError(
-            f"{_SERVES} does not present the certificate that the setting tls is about",
-            hint=f"put it right: {to_run('kubeflow_base')}",
-        )
-    host.noop(f"{_SERVES} takes {hostname}, and whatever else leads to its address")
-
-
-def _takes(name: str, hostname: str) -> bool:
-    return name in {"*", hostname} or (name.startswith("*.") and hostname.endswith(name[1:]))
 
 
 @operation

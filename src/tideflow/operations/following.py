@@ -40,13 +40,16 @@ def to_login(outside: Outside, way: Way) -> Trouble | None:
 
 
 def to_https(outside: Outside, way: Way) -> Trouble | None:
-    """Return what is wrong with how a browser that comes over plain HTTP is sent to HTTPS."""
-    answer = outside.get(urlsplit(f"http://{way.netloc('http')}/"))
+    """Return what is wrong with how a browser that comes over plain HTTP is sent to HTTPS.
+
+    That is where a login begins: for other paths, Envoy asks oauth2-proxy before it sends anybody anywhere.
+    """
+    answer = outside.get(urlsplit(f"http://{way.netloc('http')}{_SIGN_IN}"))
     where = urlsplit(answer.location)
     if answer.status in _SENT_ON and (where.scheme, where.hostname) == ("https", way.hostname):
         return None
     if answer.status in {MISSING, *AWAY}:
-        return blame(answer, "/", way)
+        return blame(answer, _SIGN_IN, way)
     return Trouble(
         f"who comes over plain HTTP is answered {answer.status}, and is not sent to {way.url}",
         "ingress" if way.edge == "nginx" else BASE,

@@ -10,19 +10,18 @@ from tideflow.engine.applying import Options
 from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import SettingError
-from tideflow.operations import balancers, certificates, dns, edges, people, reaching, renewing, rotation
-from tideflow.operations.auth import PASSWORDS, password_shown
+from tideflow.operations import balancers, certificates, dns, edges, preparing, reaching, rotation
+from tideflow.operations.auth import password_shown
 from tideflow.operations.bases import SAMPLE, SET, VENDORED
 from tideflow.operations.commands import programs, to_run
 from tideflow.operations.kubernetes import application
-from tideflow.operations.live import secret, shown
-from tideflow.operations.restarting import path_of
+from tideflow.operations.live import shown
+from tideflow.operations.logins import PASSWORDS
 from tideflow.operations.running import (
     BASE,
     announce,
     executing,
     is_dry,
-    needed_cluster,
     of_set,
     operation,
     platform,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.connectors.platform import PlatformConnector
-    from tideflow.engine.plan import Plan
     from tideflow.engine.prune import Prune
     from tideflow.operations.bases import Base
 
@@ -58,35 +56,8 @@ def base(*, base: Base, timeout: float, prune: Prune = "off") -> Generator[Funct
         set_name=SET,
         options=Options(timeout=timeout, prune=prune, create_once=frozenset(base.credentials.keys)),
         gates=base.gates,
-        before=functools.partial(_prepare, base),
+        before=functools.partial(preparing.prepare, base),
     )
-
-
-def _runs(database: Key) -> bool:
-    """Tell whether a database is there to stay: with its namespace, its data goes too."""
-    space = shown(Key("", "Namespace", "", database.namespace or "")) or {}
-    return shown(database) is not None and "deletionTimestamp" not in space.get("metadata", {})
-
-
-def _prepare(base: Base, plan: Plan) -> None:
-    """Have each credential before anything starts with it, and let no Profile change hands."""
-    target = platform()
-    live = functools.partial(secret, target)
-    for manifest in base.manifests:
-        if manifest.key.kind == "Profile" and manifest.key in plan.changed:
-            people.refuse_other_owner(manifest.key, manifest.body["spec"]["owner"]["name"])
-    for key, credential in base.credentials.stated:
-        if key in plan.created and credential.database and _runs(renewing.deployment(credential.database)):
-            raise SettingError(
-                f"the Secret {key.namespace}/{key.name} is gone, and {credential.database} has its data "
-                "under the password that was in it",
-                hint="make it again with that one, which is in the environment of the database's container; "
-                "or, if there is no data yet, delete that Deployment",
-            )
-    base.credentials.fill(plan.created, live)
-    for key, data in base.credentials.lacking(plan.kept, live).items():
-        cluster = needed_cluster(target)
-        cluster.patch(path_of(cluster, key), {"data": data})
 
 
 def require_base() -> None:

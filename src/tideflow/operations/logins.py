@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 CONFIGURATION = Key(group="", kind="ConfigMap", namespace="auth", name="dex")
 """What Dex knows people from."""
 
+PASSWORDS = Key(group="", kind="Secret", namespace="auth", name="dex-passwords")
+"""The Secret with the hashes, in upstream's own place."""
+
 
 def credentials(people: Sequence[Person]) -> list[Credential]:
     """Return what is generated for them: Dex does not start without a hash for each."""

@@ -5,21 +5,16 @@ Everything that a browser would complain about later is told before anything is 
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import itertools
-import ssl
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.utils import CryptographyDeprecationWarning
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from tideflow.errors import SettingError
+from tideflow.operations import chains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,12 +50,13 @@ def read(certificate: Path, key: Path, *, hostname: str, now: dt.datetime) -> Pa
         )
     if owner[0] is not leaf:
         raise SettingError(
-            f"{certificate} begins with the certificate of {_subject(leaf)}, whose key is not in {key}",
+            f"{certificate} begins with the certificate of {chains.subject(leaf)}, whose key is not in {key}",
             hint="write the hostname's own certificate first, then the one that issued it, and so on",
         )
-    _check_names(leaf, certificate, hostname)
-    _check_times(chain, certificate, now)
-    _check_order(chain, certificate)
+    chains.check_use(leaf, certificate)
+    chains.check_names(leaf, certificate, hostname)
+    chains.check_times(chain, certificate, now)
+    chains.check_order(chain, certificate)
     # Written anew, so that what is around them in the files (a text, another key) goes nowhere.
     return Pair(
         "".join(found.public_bytes(serialization.Encoding.PEM).decode() for found in chain),
@@ -112,46 +108,6 @@ def _key(file: Path) -> PrivateKeyTypes:
         ) from None
 
 
-def _check_names(leaf: x509.Certificate, file: Path, hostname: str) -> None:
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        good_for = names.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
-        good_for = []
-    wild = f"*.{hostname.partition('.')[2]}"
-    if not {hostname, wild} & {name.lower() for name in good_for}:
-        raise SettingError(
-            f"the certificate in {file} is for {', '.join(good_for) or 'no name at all'}, "
-            f"and not for the setting hostname, {hostname}",
-            hint="have one issued for it, or set hostname to a name that it is for",
-        )
-
-
-def _check_times(chain: Sequence[x509.Certificate], file: Path, now: dt.datetime) -> None:
-    for found in chain:
-        if found.not_valid_after_utc <= now:
-            problem = f"ended on {found.not_valid_after_utc:%Y-%m-%d}"
-        elif found.not_valid_before_utc > now:
-            problem = f"begins on {found.not_valid_before_utc:%Y-%m-%d %H:%M} (UTC)"
-        else:
-            continue
-        raise SettingError(
-            f"the certificate of {_subject(found)} in {file} {problem}",
-            hint="have it renewed, or look at this machine's clock",
-        )
-
-
-def _check_order(chain: Sequence[x509.Certificate], file: Path) -> None:
-    for found, issuer in itertools.pairwise(chain):
-        try:
-            found.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
-            raise SettingError(
-                f"in {file}, {_subject(found)} is followed by {_subject(issuer)}, which did not issue it",
-                hint="write after each certificate the one that issued it; the last may be left out",
-            ) from None
-
-
 def _notes(chain: Sequence[x509.Certificate], key: Path, hostname: str, now: dt.datetime) -> Iterator[str]:
     mode = key.stat().st_mode & 0o777
     if mode & _OTHERS:
@@ -159,36 +115,8 @@ def _notes(chain: Sequence[x509.Certificate], key: Path, hostname: str, now: dt.
     left = chain[0].not_valid_after_utc - now
     if left < _SOON:
         yield f"the certificate in the setting tls_certificate ends in {left.days} days"
-    if not _is_trusted(chain, hostname, now):
+    if not chains.is_trusted(chain, hostname, now):
         yield (
-            f"this machine does not trust {_name(chain[-1].issuer)}, who issued the certificate: if that is "
-            "no CA of your own, the file in tls_certificate lacks an intermediate certificate"
+            f"this machine does not trust {chains.named(chain[-1].issuer)}, who issued the certificate: if "
+            "that is no CA of your own, the file in tls_certificate lacks an intermediate certificate"
         )
-
-
-def _is_trusted(chain: Sequence[x509.Certificate], hostname: str, now: dt.datetime) -> bool:
-    roots = []
-    for der in ssl.create_default_context().get_ca_certs(binary_form=True):
-        # Some machines trust roots that are too odd for the library, which says so here or later.
-        with contextlib.suppress(ValueError), warnings.catch_warnings():
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-            roots.append(x509.load_der_x509_certificate(der))
-    if not roots:
-        return True  # as far as anybody here can tell
-    verifier = PolicyBuilder().store(Store(roots)).time(now).build_server_verifier(x509.DNSName(hostname))
-    try:
-        verifier.verify(chain[0], list(chain[1:]))
-    except (VerificationError, ValueError):
-        return False
-    return True
-
-
-def _subject(found: x509.Certificate) -> str:
-    return _name(found.subject)
-
-
-def _name(name: x509.Name) -> str:
-    """Return a name's common name, or all of it; on one line, whatever is in it."""
-    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    text = str(common[0].value) if common else name.rfc4514_string()
-    return "".join(letter if letter.isprintable() else "?" for letter in text) or "somebody without a name"

@@ -72,6 +72,8 @@ def checked(text: str) -> Password:
         problem = f"has fewer than {_SHORTEST} characters"
     elif length > _LONGEST:
         problem = f"is longer than {_LONGEST} bytes, of which bcrypt would not see the rest"
+    elif not text.isprintable():
+        problem = "has a character that cannot be typed, such as the end of a line"
     elif text.lower() in _KNOWN or len(set(text)) == 1:
         problem = "is one that everybody tries first"
     else:
@@ -94,7 +96,7 @@ def from_environment() -> Password | None:
 def _private(path: str) -> str:
     """Return the text of a file without the end of its last line."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - what is looked at is what is read
+        with open(path, encoding="utf-8", opener=_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
                 raise SettingError(
@@ -110,6 +112,11 @@ def _private(path: str) -> str:
         ) from None
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for somebody to write into it, as a pipe would."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
     """Return the password for ``email``: from the environment, or asked for twice without echo.
 
@@ -122,23 +129,30 @@ def ask(email: str, *, rehearsal_file: Path | None, anew: bool) -> Password:
     if rehearsal_file is not None:
         kept = [] if anew else generated_before(rehearsal_file)
         return kept[0] if kept else Password(secrets.token_urlsafe(12), generated=True)
-    return prompt(email)
+    return prompt(email, otherwise=f"set {VARIABLE} or {FILE} in the environment")
 
 
-def prompt(email: str) -> Password:
-    """Return the password for ``email`` that a person types twice, without echo."""
+def prompt(email: str, *, otherwise: str) -> Password:
+    """Return the password for ``email`` that a person types twice, without echo.
+
+    ``otherwise`` is what to do where there is no terminal.
+    """
     if not sys.stdin.isatty():
-        raise SettingError(
-            f"no password for {email}, and no terminal to ask on",
-            hint=f"set {VARIABLE} or {FILE} in the environment, or give a hash in users",
-        )
-    text: str = click.prompt(
-        f"Password for {email}, {_SHORTEST} characters or more",
-        hide_input=True,
-        confirmation_prompt=True,
-        err=True,
-    )
-    return checked(text)
+        raise SettingError(f"no password for {email}, and no terminal to ask on", hint=otherwise)
+    while True:
+        try:
+            text: str = click.prompt(
+                f"Password for {email}, {_SHORTEST} characters or more",
+                hide_input=True,
+                confirmation_prompt=True,
+                err=True,
+            )
+        except click.Abort:
+            raise SettingError(f"no password for {email} was given", hint="nothing was changed") from None
+        try:
+            return checked(text)
+        except SettingError as error:
+            click.echo(f"{error.message}: {error.hint}", err=True)
 
 
 def generated_before(file: Path) -> list[Password]:

@@ -11,11 +11,12 @@ from pyinfra import host
 from tideflow.connectors.people import PREFIX
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
-from tideflow.operations import auth, passwords
+from tideflow.operations import passwords, sessions
+from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.credentials import encoded
 from tideflow.operations.live import annotations_of, secret, shown
-from tideflow.operations.logins import CONFIGURATION
+from tideflow.operations.logins import CONFIGURATION, PASSWORDS
 from tideflow.operations.restarting import path_of
 from tideflow.operations.running import (
     BASE,
@@ -27,6 +28,7 @@ from tideflow.operations.running import (
     platform,
     promised,
     refusing,
+    settings,
 )
 
 if TYPE_CHECKING:
@@ -57,8 +59,17 @@ def profiles(people: Sequence[Person]) -> list[Mapping[str, Any]]:
 
 @refusing
 def check_profiles(people: Sequence[Person]) -> None:
-    """End the run if a Profile of that name is somebody else's."""
+    """End the run if a Profile of that name is somebody else's, or the base's own."""
+    if not people:
+        return
+    shipped = {manifest.key.name for manifest in foreseen().manifests if manifest.key.kind == "Profile"}
     for person in people:
+        if person.profile in shipped:
+            raise SettingError(
+                f"{person.email}, in the setting users, would have the Profile {person.profile}, which is "
+                "the owner's",
+                hint="have somebody else's e-mail there, or make this one the setting email",
+            )
         refuse_other_owner(Key("kubeflow.org", "Profile", "", person.profile), person.email)
 
 
@@ -66,6 +77,11 @@ def refuse_other_owner(key: Key, email: str) -> None:
     """Raise ``SettingError`` if the live Profile has another owner, who is never changed in place."""
     live = shown(key)
     owner = ((live or {}).get("spec") or {}).get("owner", {}).get("name", email)
+    if owner != email and owner.lower() == email.lower():
+        raise SettingError(
+            f"the Profile {key.name} is {owner}'s, in these letters",
+            hint=f"write {owner} in the settings too",
+        )
     if owner != email:
         raise SettingError(
             f"the Profile {key.name} is {owner}'s, and is not made {email}'s",
@@ -77,11 +93,21 @@ def refuse_other_owner(key: Key, email: str) -> None:
 @refusing
 def chosen(people: Sequence[Person]) -> dict[str, Password]:
     """Return the passwords that people without a hash are to get, by e-mail; each is asked for once."""
-    notes = annotations_of(shown(auth.PASSWORDS))
-    new = [person for person in people if person.hash is None and f"{_OF}{person.key}" not in notes]
+    notes = annotations_of(shown(PASSWORDS))
+    new = [
+        person
+        for person in people
+        if person.hash is None
+        and (f"{_OF}{person.key}" not in notes or person.email in settings().change_password)
+    ]
     if is_dry():
         return {person.email: passwords.UNASKED for person in new}
-    return {person.email: passwords.prompt(person.email) for person in new}
+    return {
+        person.email: passwords.prompt(
+            person.email, otherwise="run this in one, or give a bcrypt hash in the setting users"
+        )
+        for person in new
+    }
 
 
 @operation
@@ -94,7 +120,7 @@ def known(
     in seconds.
     """
     target = platform()
-    found = secret(target, auth.PASSWORDS)
+    found = secret(target, PASSWORDS)
     if found is None or not _in_configuration(people):
         if executing() or not promised(BASE):
             raise SettingError(
@@ -129,7 +155,9 @@ def known(
         values = {key: encoded(hashed) for key, hashed in hashes.items()} | dict.fromkeys(removed)
         named = {_OF + key: person.email for key, person in changed.items()}
         write = functools.partial(_write, values=values, notes=named | {_OF + key: None for key in removed})
-        auth.restart_with(target, write, progress, sessions=auth.cookies() if ends else [], timeout=timeout)
+        sessions.restart_with(
+            target, write, progress, cookies=sessions.cookies() if ends else [], timeout=timeout
+        )
         for key in removed:
             who = notes.get(_OF + key, "who was removed")
             target.host.log(f"{who} is locked out; the Profile stays, with all that is in it")
@@ -151,4 +179,4 @@ def _write(
     cluster: Kubernetes, stamped: Mapping[str, str], *, values: Mapping[str, Any], notes: Mapping[str, Any]
 ) -> None:
     body = {"metadata": {"annotations": {**notes, **stamped}}, "data": values}
-    cluster.patch(path_of(cluster, auth.PASSWORDS), body)
+    cluster.patch(path_of(cluster, PASSWORDS), body)

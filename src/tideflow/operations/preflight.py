@@ -90,7 +90,7 @@ def preflight(wanted: Wanted, *, adopt: bool, unsupported: bool) -> None:
         problems = list(_before_it_is_made(target, api, wanted, unsupported=unsupported))
     else:
         problems = list(differences.problems(found, wanted, adopt=adopt))
-        if adopt or TAG in found.tags:
+        if adopt or found.has(TAG):
             problems += _before_it_grows(target, api, found, wanted)
             problems += _before_nodes_go(target, api, found, wanted)
             problems += _before_an_upgrade(found, wanted, unsupported=unsupported)

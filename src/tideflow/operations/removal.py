@@ -80,7 +80,7 @@ class Removal:
 
         The teardown that wrote it down may have ended before it deleted anything.
         """
-        if found.state == "deleting" or (found.name == self.journal.platform and TAG in found.tags):
+        if found.state == "deleting" or (found.name == self.journal.platform and found.has(TAG)):
             return
         is_named = found.name == self.journal.platform
         how = f"has no tag {TAG}" if is_named else f"is named {found.name}"

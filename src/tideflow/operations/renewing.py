@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from tideflow.engine.manifests import Key
 from tideflow.facts.credentials import value
-from tideflow.operations.credentials import ORIGIN, encoded, generated
+from tideflow.operations.credentials import ORIGIN, ROTATED, encoded, generated
 from tideflow.operations.live import annotations_of, shown
-from tideflow.operations.restarting import agrees, path_of
+from tideflow.operations.restarting import path_of, started
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.vendoring.pins import Credential
-
-ROTATED = "tideflow.dev/rotated-at"
-"""The annotation of a Secret with the stamp of the values in it."""
 
 _READ = "rotated.tideflow.dev/"
 """Before the name of the Secret, the annotation of pods that were started with those values."""
@@ -103,7 +100,7 @@ def restarts(
     reading: Mapping[Key, Sequence[Key]],
     deployments: Mapping[Key, Mapping[str, Any] | None],
 ) -> list[dict[Key, dict[str, str]]]:
-    """Return which Deployments do not agree with the stamps of their Secrets, in two waves.
+    """Return which Deployments do not run with what the stamps of their Secrets are of, in two waves.
 
     What keeps a credential is to be up with it before those that log in to it. What the cluster lacks is
     another release's.
@@ -115,7 +112,7 @@ def restarts(
         first.update(present[:1])
         for reader in present:
             notes.setdefault(reader, {})[_READ + secret.name] = stamped
-    stale = {reader: wanted for reader, wanted in notes.items() if not agrees(deployments[reader], wanted)}
+    stale = {reader: wanted for reader, wanted in notes.items() if not started(deployments[reader], wanted)}
     waves = [
         {reader: wanted for reader, wanted in stale.items() if (reader in first) is early}
         for early in (True, False)

@@ -6,19 +6,28 @@ a run that was killed in between sees that the two do not agree.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 from typing import TYPE_CHECKING, Any
 
+from tideflow.clients.guarding import Guarded
 from tideflow.clients.waiting import wait_for
 from tideflow.engine import readiness
+from tideflow.engine.applying import Options
+from tideflow.engine.lease import Lease
+from tideflow.engine.records import make_namespace
 from tideflow.operations.live import annotations_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tideflow.clients.kubernetes import Kubernetes
     from tideflow.engine.manifests import Key
+
+
+_SET = "kubeflow-credentials"
+"""The name of a Lease; of what credentials are in, there is no set."""
 
 
 def stamp() -> str:
@@ -32,6 +41,13 @@ def agrees(deployment: Mapping[str, Any] | None, notes: Mapping[str, str]) -> bo
     return all(found.get(name) == value for name, value in notes.items())
 
 
+def started(deployment: Mapping[str, Any] | None, notes: Mapping[str, str]) -> bool:
+    """Tell whether all pods of a Deployment were started with that, and are ready."""
+    if deployment is None or not agrees(deployment, notes):
+        return False
+    return readiness.status("apps", "Deployment", deployment).ready
+
+
 def restart(
     cluster: Kubernetes,
     notes: Mapping[Key, Mapping[str, str]],
@@ -41,6 +57,8 @@ def restart(
     progress: Callable[[str], None],
 ) -> None:
     """Have the Deployments start pods with these stamps, all at once, and wait until no others are left.
+
+    Those that were told so before are only waited for.
 
     ``why`` completes "waiting for Deployment … to start with"; ``timeout`` is in seconds, for each.
     """
@@ -58,6 +76,14 @@ def restart(
         )
 
 
+@contextlib.contextmanager
+def alone(cluster: Kubernetes, *, timeout: float, progress: Callable[[str], None]) -> Iterator[Kubernetes]:
+    """Yield a client for changes of credentials while no other run makes any: halves of two do not agree."""
+    make_namespace(cluster)
+    with Lease(cluster, _SET, Options(timeout=timeout), progress=progress) as lease:
+        yield Guarded(cluster, lease.check)
+
+
 def path_of(cluster: Kubernetes, key: Key) -> str:
     """Return the path of a Secret, a Deployment or another object that every API server serves."""
     resource = cluster.resources().of_kind(key.group, key.kind)
@@ -66,6 +92,4 @@ def path_of(cluster: Kubernetes, key: Key) -> str:
 
 
 def _rolled_out(deployment: Any, *, name: str, notes: Mapping[str, str]) -> bool | None:
-    if deployment["metadata"]["name"] != name or not agrees(deployment, notes):
-        return None
-    return True if readiness.status("apps", "Deployment", deployment).ready else None
+    return True if deployment["metadata"]["name"] == name and started(deployment, notes) else None

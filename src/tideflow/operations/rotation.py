@@ -13,7 +13,7 @@ from tideflow.operations import databases, renewing
 from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.live import secret
-from tideflow.operations.restarting import restart, stamp
+from tideflow.operations.restarting import agrees, alone, restart, stamp
 from tideflow.operations.running import (
     BASE,
     announce,
@@ -25,17 +25,16 @@ from tideflow.operations.running import (
     platform,
     promised,
 )
+from tideflow.operations.words import some
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from pyinfra.api import FunctionCommand
 
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.engine.manifests import Key
     from tideflow.operations.renewing import Stated
-
-Live = dict["Key", dict[str, Any]]
 
 
 @operation
@@ -47,17 +46,21 @@ def rotated(*, again: bool, timeout: float) -> Generator[FunctionCommand]:
     """
     target, stated = platform(), foreseen().credentials.stated
     live = _live(target, stated)
-    if live is None:
+    if missing := [f"{key.namespace}/{key.name}" for key in dict(stated).keys() - live.keys()]:
         if executing() or not promised(BASE):
-            raise SettingError(f"{BASE} is not there yet", hint=f"run first: {to_run('kubeflow_base')}")
+            gone = (
+                f"of {BASE}, Secret {some(sorted(missing))} is missing"
+                if live
+                else f"{BASE} is not there yet"
+            )
+            raise SettingError(gone, hint=f"run first: {to_run('kubeflow_base')}")
         host.noop("the base makes each credential anew")
         return
     anew = renewing.due(stated, live, again=again)
     reading = renewing.readers(stated)
     secrets = {key: "" for key, _ in anew}
-    waves = renewing.restarts(
-        renewing.stamps(live, reading) | secrets, reading, renewing.deployments(reading)
-    )
+    deployments = renewing.deployments(reading)
+    waves = renewing.restarts(renewing.stamps(live, reading) | secrets, reading, deployments)
     if not anew and not waves:
         if executing() or is_dry():
             _tell(target, stated, again=again)
@@ -67,11 +70,12 @@ def rotated(*, again: bool, timeout: float) -> Generator[FunctionCommand]:
         names = " and ".join(credential.key for found, credential in anew if found == key)
         announce(f"replace {names} of Secret {key.namespace}/{key.name}")
     for wave in waves:
-        for key in wave:
-            announce(f"restart Deployment {key.namespace}/{key.name}")
+        for key, notes in wave.items():
+            verb = "wait for" if agrees(deployments[key], notes) else "restart"
+            announce(f"{verb} Deployment {key.namespace}/{key.name}")
     if is_dry():
         _tell(target, stated, again=again)
-    yield change(functools.partial(_replace, target, stated, live, anew, again=again, timeout=timeout))
+    yield change(functools.partial(_replace, target, stated, again=again, timeout=timeout))
 
 
 def defaults(stated: Sequence[Stated]) -> list[str]:
@@ -88,30 +92,30 @@ def state() -> str:
     return f"upstream's, known to everybody: {', '.join(found)}: {to_run('credentials')}"
 
 
-def _live(target: PlatformConnector, stated: Sequence[Stated]) -> Live | None:
+def _live(target: PlatformConnector, stated: Sequence[Stated]) -> dict[Key, Mapping[str, Any]]:
+    """Return those Secrets that are there."""
     found = {key: secret(target, key) for key in dict(stated)}
-    there = {key: body for key, body in found.items() if body is not None}
-    return there if len(there) == len(found) else None
+    return {key: body for key, body in found.items() if body is not None}
 
 
 def _replace(
     target: PlatformConnector,
     stated: Sequence[Stated],
-    live: Live,
-    anew: Sequence[Stated],
     progress: Callable[[str], None],
     *,
     again: bool,
     timeout: float,
 ) -> None:
     """Write the Secrets, then restart what reads them; killed in between, the next run sees the stamps."""
-    cluster = needed_cluster(target)
-    reading, stamped = renewing.readers(stated), stamp()
-    stamps = renewing.stamps(live, reading)
-    for key in renewing.write(cluster, anew, stamped):
-        stamps[key] = stamped
-    for wave in renewing.restarts(stamps, reading, renewing.deployments(reading)):
-        restart(cluster, wave, why="its new credentials", timeout=timeout, progress=progress)
+    with alone(needed_cluster(target), timeout=timeout, progress=progress) as cluster:
+        live = _live(target, stated)  # as another run may have left it
+        there = [(key, credential) for key, credential in stated if key in live]
+        reading, stamped = renewing.readers(there), stamp()
+        stamps = renewing.stamps(live, reading)
+        for key in renewing.write(cluster, renewing.due(there, live, again=again), stamped):
+            stamps[key] = stamped
+        for wave in renewing.restarts(stamps, reading, renewing.deployments(reading)):
+            restart(cluster, wave, why="its new credentials", timeout=timeout, progress=progress)
     _tell(target, stated, again=again)
 
 

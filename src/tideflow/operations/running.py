@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from pyinfra import host, logger
@@ -17,6 +15,7 @@ from pyinfra.api import FunctionCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operation import operation as pyinfra_operation
 
+from tideflow.connectors.defects import defect
 from tideflow.connectors.platform import CLUSTER, PlatformConnector, refuse
 from tideflow.connectors.progress import LiveLine
 from tideflow.errors import SettingError, TideflowError
@@ -59,8 +58,8 @@ def operation(function: Callable[P, Generator[FunctionCommand]]) -> PyinfraOpera
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
             if not host.state.is_executing:
-                raise refuse(host, _defect(error)) from None
-            yield FunctionCommand(_fail, (_defect(error),), {})
+                raise refuse(host, defect(error)) from None
+            yield FunctionCommand(_fail, (defect(error),), {})
 
     return pyinfra_operation()(guarded)
 
@@ -136,27 +135,12 @@ def _perform(state: State, host: Host, work: Callable[[LiveLine], object]) -> bo
         return False
     except Exception as error:  # noqa: BLE001 - whatever it is, people get one line
         live.close()
-        _report(host, _defect(error))
+        _report(host, defect(error))
         return False
     finally:
         live.close()
         platform_of(host).forget()
     return True
-
-
-def _defect(error: Exception) -> TideflowError:
-    """Return the error that tells of an exception which nobody expected.
-
-    Its text is left out, since it may quote anything; so is the rest of the traceback, but with ``--debug``.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    logger.debug("".join(traceback.format_list(frames)))
-    ours = [frame for frame in frames if "tideflow" in Path(frame.filename).parts] or frames
-    where = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
-    return TideflowError(
-        f"Tideflow has a defect: {type(error).__name__} in {where}",
-        hint="please report it, with what --debug prints",
-    )
 
 
 def _fail(state: State, host: Host, error: TideflowError) -> bool:  # noqa: ARG001 - pyinfra's form
@@ -222,7 +206,7 @@ def refusing(function: Callable[P, R]) -> Callable[P, R]:
         except PyinfraError:
             raise
         except Exception as error:  # noqa: BLE001 - the same
-            raise refuse(host, _defect(error)) from None
+            raise refuse(host, defect(error)) from None
 
     return guarded
 

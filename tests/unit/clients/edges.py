@@ -37,7 +37,7 @@ LOGIN = {
 }
 """Kubeflow's login, as it goes over the wire."""
 
-TO_HTTPS = {"/": Reply(308, location="https://{https}/")}
+TO_HTTPS = {"/oauth2/start": Reply(308, location="https://{https}/oauth2/start")}
 
 
 @dataclass

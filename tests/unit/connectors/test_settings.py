@@ -38,14 +38,22 @@ def test_a_hostname_of_ones_own_is_rehearsed_too() -> None:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({}, "hostname"),
+        ({"email": "me@my-company.com"}, "hostname"),
         ({"hostname": "ml.my-company.com"}, "email"),
     ],
 )
 def test_placeholders_are_refused_by_name(changed: dict[str, str], named: str) -> None:
     """A real platform wants a hostname and an e-mail of its own."""
-    with pytest.raises(SettingError, match=f"the setting {named} is still the placeholder"):
-        read(rehearsal=False, **changed).refuse_placeholders()
+    with pytest.raises(SettingError, match=f"^the setting {named} is still the placeholder"):
+        read(rehearsal=False, acme_email="me@my-company.com", **changed).refuse_placeholders()
+
+
+def test_all_that_a_real_platform_wants_is_told_at_once() -> None:
+    """Nobody has to come back for each."""
+    with pytest.raises(
+        SettingError, match=r"3 settings will not do: \(1\) .*hostname.* \(2\) .*email.*\(3\)"
+    ):
+        read(rehearsal=False).refuse_placeholders()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +127,24 @@ def test_what_is_no_address_is_refused(email: str) -> None:
     """The e-mail reaches Dex's configuration, so what could end its line is refused."""
     with pytest.raises(SettingError, match="email"):
         read(email=email)
+
+
+def test_whose_password_is_chosen_anew() -> None:
+    """True means the owner; others, unless they have a hash, are named."""
+    users = ["ada@example.org", {"email": "eve@example.org", "hash": f"$2b$12${'a' * 53}"}]
+    assert read(users=users).change_password == ()
+    assert read(users=users, change_password=True).change_password == ("user@example.com",)
+    both = ["user@example.com", "ada@example.org"]
+    assert read(users=users, change_password=both).change_password == tuple(both)
+    with pytest.raises(SettingError, match="a hash is changed in the setting users"):
+        read(users=users, change_password=["eve@example.org"])
+
+
+def test_the_owner_is_given_no_hash() -> None:
+    """It would be left out, and the password be another; named without one, nothing is lost."""
+    assert read(users=["User@example.com"]).users == ()
+    with pytest.raises(SettingError, match="who is the owner"):
+        read(users=[{"email": "user@example.com", "hash": f"$2b$12${'a' * 53}"}])
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "-a", "a-", "a" * 64, "a.b", "a b", "ä"])

@@ -63,7 +63,7 @@ def test_those_of_a_group_share_one_value() -> None:
     """Dex and its client agree; every other value is its own."""
     loaded = manifests(PASSWORDS, CLIENT, PROXY)
     credentials = Credentials(loaded, STATED)
-    credentials.fill(credentials.keys, lambda _: None)
+    credentials.fill(credentials.keys, lambda _: None, known={})
     client, proxy = loaded[1].body["data"], loaded[2].body["data"]
     assert client["OIDC_CLIENT_SECRET"] == proxy["client-secret"]
     assert proxy["cookie-secret"] != proxy["client-secret"]
@@ -75,7 +75,7 @@ def test_a_missing_half_takes_the_value_of_the_half_that_is_live() -> None:
     loaded = manifests(CLIENT, PROXY)
     credentials = Credentials(loaded, STATED)
     live = secret("dex-oidc-client", OIDC_CLIENT_SECRET="the live one")
-    credentials.fill([key(PROXY)], {key(CLIENT): live}.get)
+    credentials.fill([key(PROXY)], {key(CLIENT): live}.get, known={})
     assert base64.b64decode(loaded[1].body["data"]["client-secret"]) == b"the live one"
     assert "OIDC_CLIENT_SECRET" not in loaded[0].body["data"]
 

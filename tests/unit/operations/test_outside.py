@@ -47,7 +47,7 @@ def test_a_login_is_reached_as_a_browser_does() -> None:
         host = f"{HOST}:{edge.ports['https']}"
         assert edge.asked == [
             *(("https", path, host) for path in LOGIN),
-            ("http", "/", f"{HOST}:{edge.ports['http']}"),
+            ("http", "/oauth2/start", f"{HOST}:{edge.ports['http']}"),
         ]
         assert way(edge).url == f"https://{host}"
     assert replace(way(edge), ports={"http": 80, "https": 443}).url == f"https://{HOST}"
@@ -118,7 +118,7 @@ def test_what_is_in_the_way_is_told_with_the_step(replies: dict[str, Reply], tol
 )
 def test_who_comes_over_http_is_sent_to_https(reply: Reply, told: str, step: str) -> None:
     """Or would log in unencrypted, or be lost."""
-    trouble = seen({}, {"/": reply}).trouble
+    trouble = seen({}, {"/oauth2/start": reply}).trouble
     assert trouble is not None
     assert told in trouble.what
     assert trouble.step == step

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tideflow.errors import SettingError
 from tideflow.operations import pairs
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 HOST = "ml.example.org"
+WEAK = rsa.generate_private_key(65537, 1024)  # noqa: S505 - to be refused
 
 
 class Issuer:
@@ -30,9 +32,11 @@ class Issuer:
         *,
         names: tuple[str, ...] = (),
         days: tuple[int, int] = (-10, 80),
+        key: Any = None,
+        use: x509.ObjectIdentifier | None = None,
     ) -> None:
         self.certificate: x509.Certificate
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         builder = (
             x509.CertificateBuilder()
@@ -47,6 +51,8 @@ class Issuer:
         if names:
             alternatives = x509.SubjectAlternativeName([x509.DNSName(each) for each in names])
             builder = builder.add_extension(alternatives, critical=False)
+        if use is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
         self.certificate = builder.sign((by or self).key, hashes.SHA256())
 
     @property
@@ -59,9 +65,10 @@ class Issuer:
         how: Any = (
             serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
         )
-        return self.key.private_bytes(
+        pem: bytes = self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how
-        ).decode()
+        )
+        return pem.decode()
 
 
 ROOT = Issuer("Root")
@@ -116,6 +123,29 @@ def test_what_does_not_belong_together_is_refused(
         read(tmp_path, certificate, key)
     assert "\n" not in str(caught.value)
     assert "BEGIN" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"key": WEAK}, "of a kind that browsers do not take"),
+        ({"key": ec.generate_private_key(ec.SECP521R1())}, "of a kind that browsers do not take"),
+        ({"use": ExtendedKeyUsageOID.CLIENT_AUTH}, "is not one for servers"),
+        ({"by": LEAF}, "followed by leaf, which did not issue it"),
+    ],
+)
+def test_what_no_browser_takes_is_refused(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
+    """Weak or odd keys, certificates for clients, and issuers that are no CA."""
+    mine = Issuer("mine", **{"by": BETWEEN, "names": (HOST,), **given})
+    with pytest.raises(SettingError, match=problem):
+        read(tmp_path, mine.pem + given.get("by", BETWEEN).pem, mine.secret())
+
+
+@pytest.mark.parametrize("kind", [rsa.generate_private_key(65537, 2048), None])
+def test_what_browsers_take_is_taken(tmp_path: Path, kind: Any) -> None:
+    """Certificates for servers, with usual keys."""
+    mine = Issuer("mine", BETWEEN, names=(HOST,), key=kind, use=ExtendedKeyUsageOID.SERVER_AUTH)
+    assert read(tmp_path, mine.pem, mine.secret()).certificate == mine.pem
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """Passwords that will not do are refused without being shown."""
 
+import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,21 @@ from tideflow.operations import passwords
 from tideflow.operations.passwords import ask, checked, generated_before, keeping
 
 
-@pytest.mark.parametrize("text", ["", " ", "x", "short7!", "12341234", "Password", "aaaaaaaaaaaa", "ü" * 40])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "x",
+        "short7!",
+        "12341234",
+        "Password",
+        "aaaaaaaaaaaa",
+        "ü" * 40,
+        "nul \0 byte",
+        "two\nlines of it",
+    ],
+)
 def test_weak_passwords(text: str) -> None:
     """Empty, short, known and repetitive ones are refused, and none of them is quoted."""
     with pytest.raises(SettingError, match="the password") as caught:
@@ -103,3 +121,52 @@ def test_without_a_terminal_and_a_value_it_is_an_error_at_once(monkeypatch: pyte
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(SettingError, match="no terminal to ask on"):
         ask("a@b.cd", rehearsal_file=None, anew=False)
+
+
+def test_a_file_that_nobody_writes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe has no mode of its own worth a look, and would be read from once."""
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    monkeypatch.setenv(passwords.FILE, str(tmp_path / "pipe"))
+    monkeypatch.delenv(passwords.VARIABLE, raising=False)
+    with pytest.raises(SettingError, match="is not a file that only you can read"):
+        passwords.from_environment()
+
+
+def typed(*lines: str) -> str:
+    """Have a person type at the prompt; returns what the terminal showed, and how it ended."""
+    code = (
+        "from tideflow.errors import SettingError\n"
+        "from tideflow.operations.passwords import prompt\n"
+        "try: print('took', len(prompt('a@b.cd', otherwise='').text))\n"
+        "except SettingError as error: print('refused', error)\n"
+    )
+    terminal, inner = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=inner, stdout=inner, stderr=inner, start_new_session=True
+    ) as process:
+        os.close(inner)
+        shown = ""
+        waiting = list(lines)
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while found := os.read(terminal, 1000):
+                shown += found.decode()
+                if waiting and shown.endswith(": "):
+                    os.write(terminal, waiting.pop(0).encode())
+        process.wait()
+    os.close(terminal)
+    return shown
+
+
+def test_who_types_one_that_will_not_do_is_asked_again() -> None:
+    """And who types two different ones; nothing of it is shown."""
+    good = "a good one\n"
+    shown = typed("short\n", "short\n", good, "another one\n", good, good)
+    assert "the password has fewer than 8 characters: choose another" in shown
+    assert "took 10" in shown
+    assert "good" not in shown
+    assert "short\r\n" not in shown
+
+
+def test_who_types_nothing_has_changed_nothing() -> None:
+    """At the end of the input, as with Ctrl-C."""
+    assert "refused no password for a@b.cd was given; nothing was changed" in typed("\x04")

@@ -60,8 +60,6 @@ class IngressGateway:
         server = mesh.server_of(servers, servers[0].port, request.host)
         if server is None:
             return Answer(404)
-        if server.tls.get("httpsRedirect") and request.scheme == "http":
-            return moved(301, f"https://{request.authority}{request.target}")
         request = dataclasses.replace(request, target=_normalized(request.target))
         policies = about(self._world.all(*POLICIES), backend.pod)
         for name in providers(policies, Facts(request, backend.port)):
@@ -77,6 +75,8 @@ class IngressGateway:
         request = dataclasses.replace(request, headers=headers)
         if not allows(policies, Facts(request, backend.port, claims=claims)):
             return text(403, "RBAC: access denied")
+        if request.scheme == "http" and mesh.redirects(servers, server.port, request.host):
+            return moved(301, f"https://{request.authority}{request.target}")
         found = mesh.routes(self._world.all(*VIRTUAL_SERVICES), servers, request.host)
         route = mesh.route_of(found, request)
         return Answer(404) if route is None else await self._follow(route, request, backend)

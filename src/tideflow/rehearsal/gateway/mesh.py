@@ -87,6 +87,18 @@ def server_of(found: Iterable[Server], port: int, host: str) -> Server | None:
     return max(fitting, key=lambda server: _rank(best(server.hosts, host)), default=None)
 
 
+def redirects(found: Iterable[Server], port: int, host: str) -> bool:
+    """Tell whether who comes to a port without TLS is sent to where there is; one server is enough for that.
+
+    Envoy does it after it has asked whether they may come at all (envoyproxy/envoy#17546).
+    """
+    return any(
+        server.tls.get("httpsRedirect")
+        for server in found
+        if server.port == port and best(server.hosts, host)
+    )
+
+
 def routes(virtual_services: Iterable[Object], found: Iterable[Server], host: str) -> list[Route]:
     """Return the routes of a host over these servers of one port, in the order in which they are tried."""
     known = {server.gateway for server in found if best(server.hosts, host)}

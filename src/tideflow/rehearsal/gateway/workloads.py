@@ -1,8 +1,12 @@
-"""What pods answer: oauth2-proxy and the issuer as they do, all others with a page that says who they are."""
+"""What pods answer: oauth2-proxy and the issuer as they do, Kubeflow Pipelines in small part as its API does.
+
+All others answer with a page that says who they are.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import json
 from typing import TYPE_CHECKING
@@ -11,7 +15,7 @@ import aiohttp
 from multidict import CIMultiDict
 
 from tideflow.rehearsal.control_plane import AUTH_PROXY
-from tideflow.rehearsal.gateway import programs
+from tideflow.rehearsal.gateway import pipelines, programs
 from tideflow.rehearsal.gateway.authorization import Facts, about, allows
 from tideflow.rehearsal.gateway.messages import Answer, NoConnectionError, page, text
 
@@ -66,6 +70,10 @@ class Workloads:
             return await asyncio.to_thread(issuer.answer, request)
         if program == programs.AUTH_PROXY:
             return await self._ask_proxy(request)
+        if (place.namespace, place.name) == pipelines.API:
+            return await asyncio.to_thread(pipelines.answer, self._world.cluster, request)
+        if (place.namespace, place.name) == pipelines.WEB_APP and (onward := pipelines.passed_on(request)):
+            return await self._ask_pipelines(onward, source=backend.pod, patience=patience)
         return _answer(request, place)
 
     async def reached(self, place: Place, *, source: Party, patience: float) -> Backend:
@@ -80,6 +88,14 @@ class Workloads:
 
     def _policies(self) -> list[dict[str, object]]:
         return self._world.all(*POLICIES)
+
+    async def _ask_pipelines(self, request: Request, *, source: Party, patience: float) -> Answer:
+        """Have the API of Kubeflow Pipelines answer its web app."""
+        place = self._places.find(*pipelines.API, pipelines.API_PORT)
+        if place is not None:
+            with contextlib.suppress(NoConnectionError):
+                return await self.answer(request, place, source=source, patience=patience)
+        return text(504, "Error occurred while trying to proxy to the API of Kubeflow Pipelines")
 
     async def _ask_proxy(self, request: Request) -> Answer:
         """Have oauth2-proxy answer; one that is being replaced is waited for, as others would be there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -50,6 +51,7 @@ class World:
         self._due: dict[str, threading.Event] = {}
         self._passes: list[Pass] = []
         self._following: set[Type] = set()
+        self._catching_up = threading.Lock()
         self._listed: dict[Type, threading.Event] = {}
         self._stopped = threading.Event()
 
@@ -149,26 +151,23 @@ class World:
         for each in self._passes:
             if type_ in each.types:
                 self._due[each.name].set()
-        if type_ == _DEFINITION:
-            wanted = {found for each in self._passes for found in each.types} - self._following
-            established = {
-                (live["group"], live["kind"]) for live in self.all(*_DEFINITION) if live["established"]
-            }
-            if wanted & established:
-                threading.Thread(target=self._follow_new, args=(wanted,), daemon=True).start()
+        if type_ == _DEFINITION and self._unwatched():
+            threading.Thread(target=self._follow_new, daemon=True).start()
 
-    def _follow_new(self, wanted: set[Type]) -> None:
-        """Begin to watch types whose definitions have just been established, once discovery has them."""
-        for _ in range(20):
-            try:
-                with self._lock:
-                    before = len(self._following)
-                self._follow_served(wanted)
-                if len(self._following) > before:
-                    return
-            except KubernetesError:
-                pass
-            time.sleep(_PAUSE / 2)
+    def _unwatched(self) -> set[Type]:
+        """Return the types that some pass looks at and that are not watched, though they are established."""
+        established = {
+            (live["group"], live["kind"]) for live in self.all(*_DEFINITION) if live["established"]
+        }
+        return {found for each in self._passes for found in each.types} & established - self._following
+
+    def _follow_new(self) -> None:
+        """Begin to watch all types whose definitions have been established, once discovery has them."""
+        with self._catching_up:  # one is enough; the others find nothing left to do
+            while not self._stopped.is_set() and (types := self._unwatched()):
+                with contextlib.suppress(KubernetesError):
+                    self._follow_served(types)
+                time.sleep(_PAUSE / 2)
 
     def _repeat(self, each: Pass) -> None:
         due, pause = self._due[each.name], _PAUSE

@@ -54,6 +54,18 @@ def leads_to(asked: Request, *services: dict[str, Any], gateways: Any = None) ->
     return found.action["route"][0]["destination"]["host"] if found else None
 
 
+def test_one_redirect_to_https_is_enough() -> None:
+    """Servers of one port are one, with a gateway of upstream's beside Kubeflow's."""
+    plain, other = gateway(), gateway()
+    other["metadata"]["name"] = "z"
+    other["spec"]["servers"][0]["tls"] = {"httpsRedirect": True}
+    found = mesh.servers([plain, other], LABELS)
+    port = found[0].port
+    assert mesh.redirects(found, port, "a.org")
+    assert not mesh.redirects(found, port + 1, "a.org")
+    assert not mesh.redirects(mesh.servers([plain], LABELS), port, "a.org")
+
+
 PREFIXED = {"uri": {"prefix": "/jupyter/"}}
 
 

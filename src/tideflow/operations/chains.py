@@ -1,0 +1,126 @@
+"""A certificate and those that issued each other: what a browser would complain about."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import ssl
+import warnings
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from tideflow.errors import SettingError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_LEAST_BITS = 2048
+
+
+def check_use(leaf: x509.Certificate, file: Path) -> None:
+    """Raise ``SettingError`` for keys and uses that browsers do not take of a server."""
+    key = leaf.public_key()
+    if not (
+        (isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_BITS)
+        or (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1))
+    ):
+        raise SettingError(
+            f"the key of the certificate in {file} is of a kind that browsers do not take",
+            hint="have one issued for a key of RSA with 2048 bits or more, or of the curve P-256 or P-384",
+        )
+    try:
+        uses = list(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except (x509.ExtensionNotFound, ValueError):
+        return
+    if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(uses):
+        raise SettingError(
+            f"the certificate in {file} is not one for servers", hint="have one issued for a web server"
+        )
+
+
+def check_names(leaf: x509.Certificate, file: Path, hostname: str) -> None:
+    """Raise ``SettingError`` unless the certificate is for the hostname."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        good_for = names.get_values_for_type(x509.DNSName)
+    except (x509.ExtensionNotFound, ValueError):
+        good_for = []
+    wild = f"*.{hostname.partition('.')[2]}"
+    if not {hostname, wild} & {name.lower() for name in good_for}:
+        raise SettingError(
+            f"the certificate in {file} is for {', '.join(good_for) or 'no name at all'}, "
+            f"and not for the setting hostname, {hostname}",
+            hint="have one issued for it, or set hostname to a name that it is for",
+        )
+
+
+def check_times(chain: Sequence[x509.Certificate], file: Path, now: dt.datetime) -> None:
+    """Raise ``SettingError`` unless all of them are good now."""
+    for found in chain:
+        if found.not_valid_after_utc <= now:
+            problem = f"ended on {found.not_valid_after_utc:%Y-%m-%d}"
+        elif found.not_valid_before_utc > now:
+            problem = f"begins on {found.not_valid_before_utc:%Y-%m-%d %H:%M} (UTC)"
+        else:
+            continue
+        raise SettingError(
+            f"the certificate of {subject(found)} in {file} {problem}",
+            hint="have it renewed, or look at this machine's clock",
+        )
+
+
+def check_order(chain: Sequence[x509.Certificate], file: Path) -> None:
+    """Raise ``SettingError`` unless each is followed by the one that issued it."""
+    for found, issuer in itertools.pairwise(chain):
+        if not _has_issued(issuer, found):
+            raise SettingError(
+                f"in {file}, {subject(found)} is followed by {subject(issuer)}, which did not issue it",
+                hint="write after each certificate the one that issued it; the last may be left out",
+            )
+
+
+def _has_issued(issuer: x509.Certificate, found: x509.Certificate) -> bool:
+    """Tell whether a certificate is signed by another, which is one of a CA."""
+    try:
+        found.verify_directly_issued_by(issuer)
+        return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+
+
+def is_trusted(chain: Sequence[x509.Certificate], hostname: str, now: dt.datetime) -> bool:
+    """Tell whether this machine trusts who issued it; true where it has no roots to tell by."""
+    roots = []
+    for der in ssl.create_default_context().get_ca_certs(binary_form=True):
+        # Some machines trust roots that are too odd for the library, which says so here or later.
+        with contextlib.suppress(ValueError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            roots.append(x509.load_der_x509_certificate(der))
+    if not roots:
+        return True  # as far as anybody here can tell
+    verifier = PolicyBuilder().store(Store(roots)).time(now).build_server_verifier(x509.DNSName(hostname))
+    try:
+        verifier.verify(chain[0], list(chain[1:]))
+    except (VerificationError, ValueError):
+        return False
+    return True
+
+
+def subject(found: x509.Certificate) -> str:
+    """Return whose certificate it is."""
+    return named(found.subject)
+
+
+def named(name: x509.Name) -> str:
+    """Return a name's common name, or all of it; on one line, whatever is in it."""
+    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = str(common[0].value) if common else name.rfc4514_string()
+    return "".join(letter if letter.isprintable() else "?" for letter in text) or "somebody without a name"
