@@ -287,10 +287,17 @@ def test_a_cluster_that_a_kubeconfig_leads_to_is_looked_at_too(site: Site) -> No
     try:
         kubeconfig = str(site.checkout.platform / "kubeconfig")
         printed = site.checkout.pyinfra("deploys/reachable.py", KUBECONFIG=kubeconfig)
+        # With the other edge there is no load balancer whose address is known: the name is all there is.
+        other = ("edge=istio", "hostname=ml.invalid", QUICK)
+        alone = site.checkout.pyinfra(
+            "deploys/reachable.py", *(f"--data={each}" for each in other), KUBECONFIG=kubeconfig
+        )
     finally:
         (folder / "inventory.py").write_text(rehearsed)
         (folder / "group_data" / "kubeconfig.py").unlink()
     assert f"https://{HOST}:{site.port} {OPEN}" in printed
+    assert "what is left to do: make the record: ml.invalid is not found; look again: " in alone
+    assert OPEN not in alone
 
 
 def test_of_what_is_not_there_only_what_to_run_first_is_said(checkout: Checkout) -> None:

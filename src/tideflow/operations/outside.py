@@ -79,14 +79,21 @@ def _presented(way: Way) -> Presented:
 
 
 def _unreached(error: UnreachedError, way: Way) -> Trouble:
-    theirs = error.kind == "timed out" and bool(way.sources)
     match error.kind:
         case "not found":
-            return Trouble(error.message, "dns", passes=True)
-        case "timed out" if theirs:
+            # A name stands for the address where others make load balancers and records.
+            is_new = way.address != way.hostname
+            return Trouble(f"make the record: {error.message}", "reachable", passes=is_new, theirs=True)
+        case "timed out" if way.sources:
             only = ", ".join(way.sources)
-            why = f"load_balancer_sources lets in {only} only, and this machine may be in none of them"
-            step = "load_balancer"
+            return Trouble(
+                f"{error.message}: load_balancer_sources lets in {only} only, and this machine may be in "
+                "none of them",
+                "reachable",
+                passes=True,
+                theirs=True,
+                first="go where it is let in",
+            )
         case "timed out":
             why, step = "a firewall is between, or the load balancer is not ready", "load_balancer"
         case "refused":
@@ -98,4 +105,4 @@ def _unreached(error: UnreachedError, way: Way) -> Trouble:
             step = BASE
         case _:
             why, step = "the load balancer gets through to no pod of nginx", "load_balancer"
-    return Trouble(f"{error.message}: {why}", step, passes=True, theirs=theirs)
+    return Trouble(f"{error.message}: {why}", step, passes=True)

@@ -90,8 +90,8 @@ def _named(target: PlatformConnector, asked: hostnames.Asked, goal: str | None) 
 def _way(target: PlatformConnector, goal: str | None) -> Way:
     chosen, mode = settings(), settings().encryption.mode
     listens = annotations_of(shown(edges.balanced())).get(LISTENS, "")
-    if listens:
-        address, _, port = listens.rpartition(":")
+    address, _, port = listens.rpartition(":")
+    if port.isdecimal():
         ports = {"http": int(port), "https": int(port)}
     elif target.rehearsal or (goal is None and target.digitalocean is not None):
         step = "load_balancer" if edges.edge() == "nginx" else "kubeflow_base"
@@ -105,7 +105,7 @@ def _way(target: PlatformConnector, goal: str | None) -> Way:
         ports=ports,
         mode=mode,
         edge=edges.edge(),
-        authority=_authority(target, rehearsed=bool(listens)),
+        authority=_authority(target, rehearsed=port.isdecimal()),
         secret=_certificate(target, Key("", "Secret", SPACE, chosen.encryption.secret_name)),
         sources=chosen.balancing.sources or (),
     )
@@ -129,10 +129,13 @@ def _certificate(target: PlatformConnector, key: Key) -> str:
 
 
 def _apart(target: PlatformConnector) -> Trouble | None:
-    """Return which credentials would fail a login after the password: no stranger sees that."""
+    """Return which credentials would fail a login after the password: no stranger sees that.
+
+    A Secret that is not there is another release's, or what needs it does not run.
+    """
     for group, keys in _halves():
-        found = {value(secret(target, key) or {}, name) for key, name in keys}
-        if len(found) > 1:
+        live = [(secret(target, key), name) for key, name in keys]
+        if len({value(found, name) for found, name in live if found is not None}) > 1:
             where = " and ".join(f"{key.namespace}/{key.name}" for key, _ in keys)
             return Trouble(f"the Secrets {where} do not have the same {group}", "credentials")
     return None

@@ -268,7 +268,11 @@ def test_who_refuses_to_connect_is_told(monkeypatch: pytest.MonkeyPatch) -> None
             assert told in trouble.what
     trouble = outside.look(replace(there, address="nowhere.invalid")).trouble
     assert trouble is not None
-    assert (trouble.what, trouble.step) == ("nowhere.invalid is not found", "dns")
+    assert trouble.what == "make the record: nowhere.invalid is not found"
+    assert (trouble.theirs, trouble.passes) == (True, True)
+    trouble = outside.look(replace(there, address="nowhere.invalid", hostname="nowhere.invalid")).trouble
+    assert trouble is not None
+    assert not trouble.passes
 
 
 def test_what_passes_is_waited_for_and_nothing_else() -> None:
