@@ -155,7 +155,9 @@ def test_each_that_is_live_is_replaced_with_what_reads_it_restarted(sample: tupl
     assert not is_in(visitor)
     exchange = {"grant_type": "authorization_code", "code": "any", "redirect_uri": "/oauth2/callback"}
     old, new = (
-        visitor.ask("POST", "/dex/token", data=exchange, auth=("kubeflow", client)).status_code
+        visitor.ask(
+            "POST", "/dex/token", data=exchange, auth=("kubeflow-oidc-authservice", client)
+        ).status_code
         for client in (CLIENT, proxy["client-secret"])
     )
     assert (old, new) == (401, 400)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.integration.deploying import Checkout, failed
+from tests.integration.logging_in import login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,3 +84,27 @@ def test_as_few_nodes_as_are_said_to_hold_it_do(checkout: Checkout) -> None:
     )
     assert "678 created" in printed
     assert "all are ready" in printed
+
+
+@pytest.mark.soak
+def test_a_release_takes_the_place_of_the_sample(
+    auth_proxy: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As after a first look: what stays of the sample, credentials above all, goes with what comes."""
+    assert auth_proxy.exists()
+    made = Checkout.make(tmp_path_factory.mktemp("succession"))
+    made.platform.mkdir(parents=True)
+    (made.platform / "sample-base").touch()
+    try:
+        assert "leads to Kubeflow's login" in made.pyinfra("deploys/all.py")
+        made.run("tideflow", "vendor", "--from", str(Path(FOLDER).resolve()))
+        printed = made.pyinfra("deploys/all.py")
+        found = re.search(r"https://(kubeflow\.localhost):(\d+) leads to Kubeflow's login", printed)
+        assert found is not None
+        password = (made.platform / "password").read_text().strip()
+        login(f"https://127.0.0.1:{found[2]}", found[1], "user@example.com", password)
+        mark = made.mark()
+        made.pyinfra("deploys/all.py")
+        assert made.writes(mark) == []
+    finally:
+        made.stop()

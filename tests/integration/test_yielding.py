@@ -171,6 +171,21 @@ def test_what_controllers_fill_in_stays_and_is_not_written_again(cluster: Kubern
             cluster.delete(paths[name])
 
 
+def test_what_was_scaled_to_nothing_is_scaled_up_though_an_autoscaler_has_the_number(
+    cluster: Kubernetes, space: str
+) -> None:
+    """It leaves such a workload alone, so nobody would; from one on, the number is its own again."""
+    objects = [namespace(space), deployment("d", space), autoscaler(space)]
+    path = f"/apis/apps/v1/namespaces/{space}/deployments/d"
+    apply(cluster, objects)
+    cluster.patch(f"{path}/scale", {"spec": {"replicas": 0}}, query={"fieldManager": "kubectl"})
+    assert [key.kind for key in apply(cluster, objects).changed] == ["Deployment"]
+    assert cluster.get(path)["spec"]["replicas"] == 1
+    assert not apply(cluster, objects).writes
+    cluster.patch(f"{path}/scale", {"spec": {"replicas": 4}}, query={"fieldManager": "autoscaler"})
+    assert not apply(cluster, objects).writes
+
+
 @pytest.mark.parametrize("by", ["us", "kubectl"])
 def test_an_autoscaler_that_comes_later_finds_the_replicas_that_were_there(
     plane: Plane, cluster: Kubernetes, space: str, by: str

@@ -140,6 +140,7 @@ class Application:
             self._recorded,
             set_name=self._set,
             create_once=self._options.create_once,
+            scaled=scaled,
             conflicts=self._options.conflicts,
         )
         unserved = tuple(

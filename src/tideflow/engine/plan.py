@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tideflow.engine import readiness
 from tideflow.engine.ownership import digest, field_manager, is_applied, owned
 from tideflow.engine.snapshot import NAMESPACE, is_whole
+from tideflow.engine.yielding import stands_still
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -52,9 +53,12 @@ def compare(
     *,
     set_name: str,
     create_once: Collection[Key],
+    scaled: Collection[Key] = (),
     conflicts: Conflicts = "own",
 ) -> Plan:
     """Return what has to be written so that everything is as the manifests say.
+
+    The replicas of those that are ``scaled`` are an autoscaler's, as long as there are any.
 
     What was left to other owners, kubectl above all, is as it should be only while ``conflicts`` leaves it.
     """
@@ -88,6 +92,7 @@ def compare(
             and record.uid == live["metadata"]["uid"]
             and record.owned == owned(live, manager)
             and is_applied(live, wanted, conflicts)
+            and not (key in scaled and stands_still(live))
         )
         if not proven:
             changed.append(key)

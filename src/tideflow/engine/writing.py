@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tideflow.clients.kubernetes import JSON, JSON_PATCH, METADATA
 from tideflow.engine import fieldpaths, ownership, settled
 from tideflow.engine.adoption import adoption, needs_adoption, without_abandoned
-from tideflow.engine.yielding import owns_replicas, without_replicas
+from tideflow.engine.yielding import owns_replicas, stands_still, without_replicas
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class Writing:
             notes.append(_taken_over(key))
         if live is not None and self._gives_up_replicas(key, live):
             self._rewritten(path, live, owns_replicas, without_replicas)
+        if live is not None and self._wakes(key, live):
+            one = {"spec": {"replicas": 1}}  # and the autoscaler makes more of it
+            self._cluster.patch(f"{path}/scale", one, query={"fieldManager": self._manager})
         try:
             answer = self._apply(key, path, body, notes)
         except KubernetesError as error:
@@ -99,6 +102,8 @@ class Writing:
         if live is not None and (self._gives_up_replicas(key, live) or (adopts and key in self._scaled)):
             # Nobody can give a field up in a dry run. Applied as it is, it stays as well.
             body = {**body, "spec": {**body["spec"], "replicas": live["spec"]["replicas"]}}
+        if live is not None and self._wakes(key, live):
+            body = {**body, "spec": {**body["spec"], "replicas": 1}}
         try:
             answer = self._apply(key, path, body, notes, dry_run=True)
         except KubernetesError as error:
@@ -126,6 +131,9 @@ class Writing:
 
     def _gives_up_replicas(self, key: Key, live: Mapping[str, Any]) -> bool:
         return key in self._scaled and owns_replicas(live, self._manager)
+
+    def _wakes(self, key: Key, live: Mapping[str, Any]) -> bool:
+        return key in self._scaled and stands_still(live)
 
     def _create(self, manifest: Manifest, resource: Resource, path: str) -> Written:
         """Create an object that is left alone once it is there, whoever made it."""

@@ -48,6 +48,15 @@ def scale_targets(autoscalers: Iterable[Mapping[str, Any]]) -> set[Key]:
     }
 
 
+def stands_still(live: Mapping[str, Any]) -> bool:
+    """Tell whether a workload has no pods by its number of replicas: no autoscaler scales it up again.
+
+    https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/
+    "Implicit maintenance-mode deactivation".
+    """
+    return bool((live.get("spec") or {}).get("replicas") == 0)
+
+
 def owns_replicas(live: Mapping[str, Any], manager: str) -> bool:
     """Tell whether the manager has applied the number of replicas of a workload."""
     return any(_applies_replicas(entry, manager) for entry in entries(live))
