@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tideflow.operations.commands import programs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -24,7 +26,8 @@ def by_hand(credential: Credential, kubeconfig: Path) -> Iterator[str]:
     space, _, server = credential.database.partition("/")
     secret = f"secret -n {space} {credential.name}"
     stdin = "--type merge --patch-file /dev/stdin"
-    yield f"export KUBECONFIG={kubeconfig}"
+    own = f' PATH="$PWD/{programs().rstrip("/")}:$PATH"' if programs() else ""  # where kubectl is
+    yield f"export KUBECONFIG={kubeconfig}{own}"
     yield f"old=$(kubectl get {secret} -o jsonpath='{{.data.{credential.key}}}' | base64 -d)"
     yield "new=$(openssl rand -hex 16)"
     yield f"""printf '{{"stringData": {{"next": "%s"}}}}' "$new" | kubectl patch {secret} {stdin} &&"""
