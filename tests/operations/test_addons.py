@@ -147,6 +147,16 @@ def test_what_is_gone_is_put_back_even_if_the_answer_is_lost(platform: Platform)
     assert platform.step().count(NO_CHANGE) == 2
 
 
+def test_what_was_scaled_to_nothing_is_put_back(platform: Platform) -> None:
+    """Helm makes the replicas what they were, as it makes anew what is gone."""
+    platform.kubectl("scale", "deployment", *NGINX, CONTROLLER, "--replicas=0")
+    again = f"would install the 1-click ingress-nginx again: Deployment ingress-nginx/{CONTROLLER} has 0"
+    assert again in platform.dry()
+    assert SUCCESS in platform.step()
+    assert platform.get("deployment", *NGINX, CONTROLLER)["status"]["readyReplicas"] == 2
+    assert platform.step().count(NO_CHANGE) == 2
+
+
 def test_a_release_without_its_record_is_taken_over(platform: Platform) -> None:
     """What it made says whose it is."""
     platform.kubectl("delete", "secret", "-n", "metrics-server", "-l", "owner=helm")

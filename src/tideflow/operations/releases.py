@@ -16,6 +16,7 @@ import yaml
 
 from tideflow.clients.kubernetes import METADATA_LIST
 from tideflow.engine import readiness
+from tideflow.engine.yielding import stands_still
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Health:
-    """What a release made and is ``missing``, and what is there and not ``ready``, each with its reason."""
+    """What a release made and is ``missing``, or has its pods taken away, and what is not ready and why."""
 
     missing: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
     unready: tuple[str, ...] = ()
 
 
@@ -92,7 +94,7 @@ def _release(secret: Mapping[str, Any]) -> Release:
 
 def health(cluster: Kubernetes, release: Release) -> Health:
     """Look for what a release made."""
-    missing, unready = [], []
+    missing, stopped, unready = [], [], []
     for body in _made(cluster, release):
         group = body["apiVersion"].rpartition("/")[0]
         kind, metadata = body["kind"], body["metadata"]
@@ -104,9 +106,11 @@ def health(cluster: Kubernetes, release: Release) -> Health:
         live = _live(cluster, resource, namespace, metadata["name"])
         if live is None:
             missing.append(words)
+        elif stands_still(live) and not stands_still(body):
+            stopped.append(words)
         elif not (status := readiness.status(group, kind, live)).ready:
             unready.append(f"{words} {status.why}")
-    return Health(tuple(missing), tuple(unready))
+    return Health(tuple(missing), tuple(stopped), tuple(unready))
 
 
 def _is_inside(resource: Resource | None) -> bool:

@@ -96,6 +96,9 @@ class Looking:
             are = "is" if len(health.missing) == 1 else "are"
             why = f"{', '.join(health.missing)} {are} gone"
             return Standing("wait" if self._is_on_its_way(slug) else "order", why)
+        if health.stopped:
+            why = f"{', '.join(health.stopped)} has 0 replicas"
+            return Standing("wait" if self._is_on_its_way(slug) else "order", why)
         if health.unready:
             return Standing("wait", "; ".join(health.unready))
         return Standing("nothing")
