@@ -90,7 +90,7 @@ class UnreachedError(TideflowError):
     """Somebody outside gets no connection, or no answer; ``kind`` says how far it goes."""
 
     def __init__(
-        self, message: str, *, kind: Literal["not found", "refused", "timed out", "no TLS", "cut"]
+        self, message: str, *, kind: Literal["not found", "refused", "timed out", "silent", "no TLS", "cut"]
     ) -> None:
         super().__init__(message)
         self.kind = kind

@@ -303,6 +303,21 @@ def test_restarts_that_are_not_over_are_waited_for_again(sample: tuple[Checkout,
     checkout.pyinfra(*change, TIDEFLOW_PASSWORD="a good one")
 
 
+def test_the_gateway_does_not_get_an_address_while_the_default_password_is_live(
+    sample: tuple[Checkout, str],
+) -> None:
+    """Nothing is written; once there is another password, it goes on."""
+    checkout, _ = sample
+    kept = values(checkout, "auth/dex-passwords")
+    ship(checkout, "auth/dex-passwords")
+    mark = checkout.mark()
+    printed = checkout.pyinfra("deploys/kubeflow_base.py", "--data", "edge=istio", check=False)
+    assert "people log in with the password that upstream ships, and Istio's gateway would be pub" in printed
+    assert written(checkout.writes(mark)) == set()
+    checkout.pyinfra("deploys/auth.py", TIDEFLOW_PASSWORD="a good one")
+    assert values(checkout, "auth/dex-passwords") != kept
+
+
 def test_they_are_made_anew_when_that_is_asked_for(sample: tuple[Checkout, str]) -> None:
     """All but databases and people's passwords; sessions end, and people get in again."""
     checkout, _ = sample

@@ -184,6 +184,15 @@ def test_what_was_scaled_to_nothing_is_scaled_up_though_an_autoscaler_has_the_nu
     assert not apply(cluster, objects).writes
     cluster.patch(f"{path}/scale", {"spec": {"replicas": 4}}, query={"fieldManager": "autoscaler"})
     assert not apply(cluster, objects).writes
+    # Who is not to be overruled has a reason, and so has an autoscaler that is another controller's.
+    cluster.patch(f"{path}/scale", {"spec": {"replicas": 0}}, query={"fieldManager": "kubectl"})
+    for conflicts in ("yield", "fail"):
+        assert not apply(cluster, objects, conflicts=conflicts).writes
+    owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "d", "uid": "1"}
+    objects[-1]["metadata"]["ownerReferences"] = [owner]
+    apply(cluster, objects)
+    assert not apply(cluster, objects).writes
+    assert cluster.get(path)["spec"]["replicas"] == 0
 
 
 @pytest.mark.parametrize("by", ["us", "kubectl"])

@@ -101,14 +101,14 @@ class Outside:
             der = self._handshake(blind)
         return _read(der, wrong)
 
-    def get(self, url: SplitResult) -> Answer:
+    def get(self, url: SplitResult, headers: Mapping[str, str] | None = None) -> Answer:
         """Return what a URL of the hostname is answered, and follow nothing. Raises ``UnreachedError``."""
         host = f"[{self._address}]" if ":" in self._address else self._address
         at = f"{host}:{self._ports[url.scheme]}"
         try:
             with self._session.get(
                 url._replace(netloc=at).geturl(),
-                headers={"Host": url.netloc},
+                headers={"Host": url.netloc, **(headers or {})},
                 timeout=(_CONNECTING, _ANSWERING),
                 allow_redirects=False,
                 stream=True,
@@ -120,7 +120,7 @@ class Outside:
         except requests.exceptions.ConnectTimeout:
             raise UnreachedError("no connection is made in time", kind="timed out") from None
         except requests.exceptions.Timeout:
-            raise UnreachedError(f"no answer comes in {_ANSWERING:.0f} s", kind="timed out") from None
+            raise UnreachedError(f"no answer comes in {_ANSWERING:.0f} s", kind="silent") from None
         except requests.exceptions.SSLError:
             raise UnreachedError("TLS fails", kind="no TLS") from None
         except _CONNECTION:
@@ -156,7 +156,7 @@ class Outside:
         except ssl.SSLError as error:
             raise UnreachedError(f"TLS fails: {error.reason or 'it was ended'}", kind="no TLS") from None
         except TimeoutError:
-            raise UnreachedError("TLS is not begun in time", kind="timed out") from None
+            raise UnreachedError("TLS is not begun in time", kind="silent") from None
         except OSError:
             raise UnreachedError("the connection ends as TLS begins", kind="no TLS") from None
 
@@ -170,7 +170,7 @@ def trusting(authorities: str = "", *, world: bool = False) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if world:
         context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
-    with contextlib.suppress(ssl.SSLError, ValueError):
+    with contextlib.suppress(ssl.SSLError, ValueError, TypeError):
         context.load_verify_locations(cadata=authorities)
     return context
 

@@ -220,7 +220,8 @@ def _minutes(data: Data, setting: str) -> float:
 def refuse_misspelt(given: Iterable[str], known: Collection[str]) -> None:
     """Raise ``SettingError`` for a name of ``--data`` that is nearly a setting; others may be a deploy's."""
     for name in given:
-        near = [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        swapped = [each for each in known if sorted(each) == sorted(name)]
+        near = [] if name in known else swapped or difflib.get_close_matches(name, known, n=1, cutoff=0.8)
         if near:
             raise SettingError(f"there is no setting {name}", hint=f"did you mean {near[0]}?")
 

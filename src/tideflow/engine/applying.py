@@ -34,7 +34,7 @@ from tideflow.engine.records import ONCE, Record, Records
 from tideflow.engine.release import Release
 from tideflow.engine.webhooks import Webhook
 from tideflow.engine.writing import Writing
-from tideflow.engine.yielding import SCALABLE, scale_targets, yielded
+from tideflow.engine.yielding import SCALABLE, may_rest, scale_targets, stands_still, yielded
 from tideflow.errors import ApplyError
 
 if TYPE_CHECKING:
@@ -124,10 +124,12 @@ class Application:
         self._snapshot = snapshot.read(
             self._cluster, self._types(resources, removed), wanted | removed.keys()
         )
-        scaled = scale_targets(
-            [manifest.body for manifest in self._manifests if manifest.key.type == snapshot.HPA]
-            + self._snapshot.of_type(*snapshot.HPA)
-        )
+        autoscalers = [
+            *(manifest.body for manifest in self._manifests if manifest.key.type == snapshot.HPA),
+            *self._snapshot.of_type(*snapshot.HPA),
+        ]
+        scaled = scale_targets(autoscalers)
+        asleep = self._asleep(scaled - may_rest(autoscalers))
         self._manifests = [
             manifest  # created whole, once, and never compared
             if manifest.key in self._options.create_once
@@ -140,7 +142,7 @@ class Application:
             self._recorded,
             set_name=self._set,
             create_once=self._options.create_once,
-            scaled=scaled,
+            asleep=asleep,
             conflicts=self._options.conflicts,
         )
         unserved = tuple(
@@ -163,7 +165,16 @@ class Application:
             found = dataclasses.replace(found, **vars(fates))
         if found.writes:
             self._needs = self._graph(resources)
-        return dataclasses.replace(found, waiting=found.waiting + unserved, scaled=frozenset(scaled))
+        return dataclasses.replace(
+            found, waiting=found.waiting + unserved, scaled=frozenset(scaled), asleep=asleep
+        )
+
+    def _asleep(self, scaled: Collection[Key]) -> frozenset[Key]:
+        """Return which of these have no pods by their number; who set it is only overruled with ``own``."""
+        if self._options.conflicts != "own":
+            return frozenset()
+        live = self._snapshot.objects
+        return frozenset(key for key in scaled if key in live and stands_still(live[key]))
 
     def differences(
         self, found: Plan, *, created: bool, progress: Callable[[str], None]

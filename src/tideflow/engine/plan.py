@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tideflow.engine import readiness
 from tideflow.engine.ownership import digest, field_manager, is_applied, owned
 from tideflow.engine.snapshot import NAMESPACE, is_whole
-from tideflow.engine.yielding import stands_still
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +24,8 @@ class Plan:
 
     ``kept`` are credentials that are there and left alone; ``waiting`` are unchanged ones, not yet ready. Of
     what the set no longer has, ``pruned`` are deleted, in that order; ``left`` and ``forgotten`` are not, and
-    why; ``gone`` are so already. The replicas of those that are ``scaled`` are an autoscaler's.
+    why; ``gone`` are so already. The replicas of those that are ``scaled`` are an autoscaler's, which does
+    nothing for those ``asleep``.
     """
 
     created: tuple[Key, ...] = ()
@@ -39,6 +39,7 @@ class Plan:
     gone: tuple[Key, ...] = ()
     desired: Mapping[Key, str] = field(default_factory=dict, repr=False)
     scaled: frozenset[Key] = frozenset()
+    asleep: frozenset[Key] = frozenset()
 
     @property
     def writes(self) -> bool:
@@ -53,12 +54,12 @@ def compare(
     *,
     set_name: str,
     create_once: Collection[Key],
-    scaled: Collection[Key] = (),
+    asleep: Collection[Key] = (),
     conflicts: Conflicts = "own",
 ) -> Plan:
     """Return what has to be written so that everything is as the manifests say.
 
-    The replicas of those that are ``scaled`` are an autoscaler's, as long as there are any.
+    Those ``asleep`` have 0 replicas, from which no autoscaler scales them up.
 
     What was left to other owners, kubectl above all, is as it should be only while ``conflicts`` leaves it.
     """
@@ -92,7 +93,7 @@ def compare(
             and record.uid == live["metadata"]["uid"]
             and record.owned == owned(live, manager)
             and is_applied(live, wanted, conflicts)
-            and not (key in scaled and stands_still(live))
+            and key not in asleep
         )
         if not proven:
             changed.append(key)

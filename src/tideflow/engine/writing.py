@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tideflow.clients.kubernetes import JSON, JSON_PATCH, METADATA
 from tideflow.engine import fieldpaths, ownership, settled
 from tideflow.engine.adoption import adoption, needs_adoption, without_abandoned
-from tideflow.engine.yielding import owns_replicas, stands_still, without_replicas
+from tideflow.engine.yielding import WOKEN, owns_replicas, without_replicas
 from tideflow.errors import KubernetesError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Writing:
         self._manager = ownership.field_manager(set_name)
         self._desired = plan.desired
         self._scaled = plan.scaled
+        self._asleep = plan.asleep
         self._live = snapshot.objects
         self._create_once = options.create_once
         self._conflicts = options.conflicts
@@ -76,9 +77,6 @@ class Writing:
             notes.append(_taken_over(key))
         if live is not None and self._gives_up_replicas(key, live):
             self._rewritten(path, live, owns_replicas, without_replicas)
-        if live is not None and self._wakes(key, live):
-            one = {"spec": {"replicas": 1}}  # and the autoscaler makes more of it
-            self._cluster.patch(f"{path}/scale", one, query={"fieldManager": self._manager})
         try:
             answer = self._apply(key, path, body, notes)
         except KubernetesError as error:
@@ -86,6 +84,8 @@ class Writing:
             self._replace_settled(key, path)
         if answer["metadata"].get("deletionTimestamp"):
             raise _being_deleted(key, answer["metadata"].get("finalizers") or ())
+        if key in self._asleep:
+            answer = self._woken(path, answer)
         return Written(answer, tuple(notes))
 
     def preview(self, manifest: Manifest, resource: Resource, live: Mapping[str, Any] | None) -> Written:
@@ -102,7 +102,7 @@ class Writing:
         if live is not None and (self._gives_up_replicas(key, live) or (adopts and key in self._scaled)):
             # Nobody can give a field up in a dry run. Applied as it is, it stays as well.
             body = {**body, "spec": {**body["spec"], "replicas": live["spec"]["replicas"]}}
-        if live is not None and self._wakes(key, live):
+        if key in self._asleep:
             body = {**body, "spec": {**body["spec"], "replicas": 1}}
         try:
             answer = self._apply(key, path, body, notes, dry_run=True)
@@ -132,8 +132,16 @@ class Writing:
     def _gives_up_replicas(self, key: Key, live: Mapping[str, Any]) -> bool:
         return key in self._scaled and owns_replicas(live, self._manager)
 
-    def _wakes(self, key: Key, live: Mapping[str, Any]) -> bool:
-        return key in self._scaled and stands_still(live)
+    def _woken(self, path: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """Give a pod to what has none, unless somebody has done so meanwhile."""
+        query = {"fieldManager": self._manager}
+        try:
+            woken: dict[str, Any] = self._cluster.patch(path, WOKEN, content_type=JSON_PATCH, query=query)
+        except KubernetesError as error:
+            if error.status != 422:  # noqa: PLR2004 - the test failed
+                raise
+            return answer
+        return woken
 
     def _create(self, manifest: Manifest, resource: Resource, path: str) -> Written:
         """Create an object that is left alone once it is there, whoever made it."""

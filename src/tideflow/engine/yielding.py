@@ -36,16 +36,29 @@ def yielded(manifest: Manifest, scaled: Collection[Key]) -> dict[str, Any]:
 
 def scale_targets(autoscalers: Iterable[Mapping[str, Any]]) -> set[Key]:
     """Return the workloads that the HorizontalPodAutoscalers scale."""
+    return set(map(_target, autoscalers))
+
+
+def may_rest(autoscalers: Iterable[Mapping[str, Any]]) -> set[Key]:
+    """Return those workloads that are meant to have no pods at times.
+
+    That is so with an autoscaler that scales to 0, and with one that is another controller's, as KEDA's.
+    """
     return {
-        Key(
-            (target.get("apiVersion") or "").rpartition("/")[0],
-            target["kind"],
-            autoscaler["metadata"].get("namespace", ""),
-            target["name"],
-        )
+        _target(autoscaler)
         for autoscaler in autoscalers
-        if (target := autoscaler["spec"]["scaleTargetRef"])
+        if autoscaler["spec"].get("minReplicas") == 0 or autoscaler["metadata"].get("ownerReferences")
     }
+
+
+def _target(autoscaler: Mapping[str, Any]) -> Key:
+    target = autoscaler["spec"]["scaleTargetRef"]
+    return Key(
+        (target.get("apiVersion") or "").rpartition("/")[0],
+        target["kind"],
+        autoscaler["metadata"].get("namespace", ""),
+        target["name"],
+    )
 
 
 def stands_still(live: Mapping[str, Any]) -> bool:
@@ -55,6 +68,13 @@ def stands_still(live: Mapping[str, Any]) -> bool:
     "Implicit maintenance-mode deactivation".
     """
     return bool((live.get("spec") or {}).get("replicas") == 0)
+
+
+WOKEN = [
+    {"op": "test", "path": "/spec/replicas", "value": 0},
+    {"op": "replace", "path": "/spec/replicas", "value": 1},
+]
+"""The JSON patch that gives a pod to what stands still, for its autoscaler to go on from."""
 
 
 def owns_replicas(live: Mapping[str, Any], manager: str) -> bool:

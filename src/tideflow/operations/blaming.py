@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tideflow.operations.commands import to_run
 from tideflow.operations.ways import BASE, Trouble
 
 if TYPE_CHECKING:
@@ -18,12 +19,14 @@ SUCCESS, FORBIDDEN, MISSING = 200, 403, 404
 AWAY = {502, 503, 504}
 """What is answered for somebody behind who does not answer, or not as they should."""
 
+OPEN = Trouble("Kubeflow is shown to anybody: not all are asked to log in", BASE, passes=True)
+
 _REFUSED, _FAILED = 400, 500  # what statuses of errors begin with
 
 
 def blame(answer: Answer, path: str, way: Way) -> Trouble:
     """Return what is wrong where a path of the hostname got this answer."""
-    for of in (_of_nginx, _of_mesh, _of_dex, _of_auth_proxy, _of_gateway, _of_nobody):
+    for of in (_of_nginx, _of_mesh, _of_dex, _of_auth_proxy, _of_gateway, _of_another, _of_nobody):
         if (found := of(answer, path, way)) is not None:
             return found
     return Trouble(
@@ -80,7 +83,13 @@ def _of_dex(answer: Answer, path: str, _: Way) -> Trouble | None:
         what, step = "Dex sends nobody back to this oauth2-proxy", BASE
     else:
         what, step = "Dex has an error in the place of its login page", "auth"
-    return Trouble(f"{what} ({answer.status})", step, passes=True)
+    return Trouble(
+        f"{what} ({answer.status})",
+        step,
+        passes=True,
+        otherwise="if that does not help, restart what has been told otherwise: kubectl rollout restart -n "
+        "auth deployment/dex",
+    )
 
 
 def _of_auth_proxy(answer: Answer, path: str, _: Way) -> Trouble | None:
@@ -89,7 +98,13 @@ def _of_auth_proxy(answer: Answer, path: str, _: Way) -> Trouble | None:
     if answer.status in AWAY and is_its_own:
         return Trouble(f"oauth2-proxy does not answer the gateway ({answer.status})", BASE, passes=True)
     if answer.status == FORBIDDEN and not answer.page.strip():
-        return Trouble("the gateway asks oauth2-proxy in vain, and lets nobody through", BASE, passes=True)
+        return Trouble(
+            "the gateway asks oauth2-proxy in vain, and lets nobody through",
+            BASE,
+            passes=True,
+            otherwise="if that does not help, have its credentials made anew: "
+            f"{to_run('credentials')} --data rotate_credentials=true",
+        )
     if answer.status == _FAILED or (answer.status > _REFUSED and is_its_own):
         return Trouble(
             f"oauth2-proxy has an error ({answer.status}) in the place of a login: its settings or its "
@@ -110,8 +125,14 @@ def _of_gateway(answer: Answer, path: str, way: Way) -> Trouble | None:
     return Trouble(f"{what} ({answer.status})", BASE, passes=True)
 
 
+def _of_another(answer: Answer, path: str, _: Way) -> Trouble | None:
+    """Return that what is Dex's or oauth2-proxy's is answered by somebody else behind the gateway."""
+    if answer.status != SUCCESS or not path.startswith(("/dex/", "/oauth2/")):
+        return None
+    return Trouble(f"Istio's gateway leads {path} to somebody else than it should", BASE, passes=True)
+
+
 def _of_nobody(answer: Answer, path: str, _: Way) -> Trouble | None:
     """Return that somebody got in who has not logged in."""
-    if answer.status == SUCCESS and path == "/" and "kubeflow" in answer.page.lower():
-        return Trouble("Kubeflow is shown to anybody: nobody is asked to log in", BASE, passes=True)
-    return None
+    is_shown = answer.status == SUCCESS and path == "/" and "kubeflow" in answer.page.lower()
+    return OPEN if is_shown else None

@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import ssl
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -22,28 +23,48 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+T = TypeVar("T", bound=x509.ExtensionType)
+
 _LEAST_BITS = 2048
+_CURVES = (ec.SECP256R1, ec.SECP384R1)
+_SERVING = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+
+
+def check_strength(chain: Sequence[x509.Certificate], file: Path) -> None:
+    """Raise ``SettingError`` for keys and signatures that browsers do not take."""
+    for found in chain:
+        key = found.public_key()
+        if not (
+            (isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_BITS)
+            or (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES))
+        ):
+            raise SettingError(
+                f"the key of {subject(found)} in {file} is of a kind that browsers do not take",
+                hint="have one issued for a key of RSA with 2048 bits or more, or of curve P-256 or P-384",
+            )
+        if isinstance(found.signature_hash_algorithm, hashes.MD5 | hashes.SHA1):
+            raise SettingError(
+                f"the certificate of {subject(found)} in {file} is signed in a way that browsers do not take",
+                hint="have one issued that is signed with SHA-256 or better",
+            )
 
 
 def check_use(leaf: x509.Certificate, file: Path) -> None:
-    """Raise ``SettingError`` for keys and uses that browsers do not take of a server."""
-    key = leaf.public_key()
-    if not (
-        (isinstance(key, rsa.RSAPublicKey) and key.key_size >= _LEAST_BITS)
-        or (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1))
+    """Raise ``SettingError`` for a certificate that is for something else than serving."""
+    extended, plain = _extension(leaf, x509.ExtendedKeyUsage), _extension(leaf, x509.KeyUsage)
+    if (extended is not None and not _SERVING & set(extended)) or not (
+        plain is None or plain.digital_signature or plain.key_encipherment or plain.key_agreement
     ):
-        raise SettingError(
-            f"the key of the certificate in {file} is of a kind that browsers do not take",
-            hint="have one issued for a key of RSA with 2048 bits or more, or of the curve P-256 or P-384",
-        )
-    try:
-        uses = list(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except (x509.ExtensionNotFound, ValueError):
-        return
-    if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(uses):
         raise SettingError(
             f"the certificate in {file} is not one for servers", hint="have one issued for a web server"
         )
+
+
+def _extension(found: x509.Certificate, kind: type[T]) -> T | None:
+    try:
+        return found.extensions.get_extension_for_class(kind).value
+    except (x509.ExtensionNotFound, ValueError):
+        return None
 
 
 def check_names(leaf: x509.Certificate, file: Path, hostname: str) -> None:

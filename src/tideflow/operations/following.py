@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from tideflow.operations.blaming import AWAY, FORBIDDEN, MISSING, SUCCESS, blame
+from tideflow.operations.blaming import AWAY, FORBIDDEN, MISSING, OPEN, SUCCESS, blame
 from tideflow.operations.ways import BASE, Trouble
 
 if TYPE_CHECKING:
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 _SIGN_IN = "/oauth2/start"
 """Where the button of oauth2-proxy's own page leads; to all that asks for a session it answers with that."""
 
+_COOKIES = "oauth2_proxy"
 _BACK = "?rd=%2F"
+_CLOSED: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/", {"Authorization": "Basic eDp4"}),
+    ("/jupyter/", {}),
+    ("/pipeline/", {}),
+)
+"""What strangers may try, with headers; the first is no credential of anybody's."""
 _MOST = 10  # redirects; a login has three
 _SENT_ON = {301, 302, 303, 307, 308}
 
@@ -34,9 +41,9 @@ def to_login(outside: Outside, way: Way) -> Trouble | None:
             answer = walk.to(_SIGN_IN + _BACK)
     except _Stopped as stopped:
         return stopped.trouble
-    if not _is_form(answer):
+    if not (_is_form(answer) or _is_choice(answer, walk.path)):
         return blame(answer, walk.path, way)
-    return _exposed(walk.cookies, way)
+    return _exposed(walk.cookies, way) or _open(outside, way)
 
 
 def to_https(outside: Outside, way: Way) -> Trouble | None:
@@ -44,9 +51,9 @@ def to_https(outside: Outside, way: Way) -> Trouble | None:
 
     That is where a login begins: for other paths, Envoy asks oauth2-proxy before it sends anybody anywhere.
     """
+    outside.connect("http")  # what is in the way of that is told best by itself
     answer = outside.get(urlsplit(f"http://{way.netloc('http')}{_SIGN_IN}"))
-    where = urlsplit(answer.location)
-    if answer.status in _SENT_ON and (where.scheme, where.hostname) == ("https", way.hostname):
+    if answer.status in _SENT_ON and answer.location.startswith(f"{way.url}/"):
         return None
     if answer.status in {MISSING, *AWAY}:
         return blame(answer, _SIGN_IN, way)
@@ -89,7 +96,10 @@ class _Walk:
 
     def _next(self, url: SplitResult, location: str) -> SplitResult:
         way = self._way
-        found = urlsplit(urljoin(url.geturl(), location))
+        try:
+            found = urlsplit(urljoin(url.geturl(), location))
+        except ValueError:
+            raise _Stopped(Trouble(f"{url.path} leads to what is no URL", BASE)) from None
         if found.scheme not in way.ports or found.netloc.lower() != way.netloc(found.scheme):
             there = found.netloc.rpartition("@")[2] or found.scheme
             raise _Stopped(Trouble(f"{url.path} leads to another server, {there[:100]!r}", BASE))
@@ -115,11 +125,28 @@ def _is_form(answer: Answer) -> bool:
     return answer.status == SUCCESS and all(field in answer.page for field in fields)
 
 
+def _open(outside: Outside, way: Way) -> Trouble | None:
+    """Return that somebody who has not logged in gets to see more than the login.
+
+    oauth2-proxy is not asked about who comes with credentials of their own: these have to be tokens then.
+    """
+    for path, headers in _CLOSED:
+        if outside.get(urlsplit(way.url + path), headers).status == SUCCESS:
+            return OPEN
+    return None
+
+
+def _is_choice(answer: Answer, path: str) -> bool:
+    """Tell whether it is Dex's page that asks with which of several accounts to log in."""
+    return answer.status == SUCCESS and path == "/dex/auth" and "/dex/auth/" in answer.page
+
+
 def _exposed(cookies: dict[str, bool], way: Way) -> Trouble | None:
     """Return what is wrong with the cookies of oauth2-proxy's; that of a session is set as these are."""
-    if not cookies:
+    own = {name: is_secure for name, is_secure in cookies.items() if name.startswith(_COOKIES)}
+    if not own:
         return Trouble("oauth2-proxy sets no cookie to know a browser again by", BASE)
-    wrong = sorted(name for name, is_secure in cookies.items() if is_secure != (way.scheme == "https"))
+    wrong = sorted(name for name, is_secure in own.items() if is_secure != (way.scheme == "https"))
     if not wrong:
         return None
     what = (

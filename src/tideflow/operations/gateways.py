@@ -12,7 +12,7 @@ from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.edges import edge
 from tideflow.operations.live import shown
-from tideflow.operations.running import executing, operation, settings
+from tideflow.operations.running import BASE, executing, operation, promised, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,7 +31,7 @@ def gateway(*, hostname: str) -> Generator[FunctionCommand]:
     every name, and its VirtualServices go with it: nothing is made for one.
     """
     yield from ()
-    if executing():
+    if executing() or not promised(BASE):
         _check_cookies()
     if edge() == "nginx":
         host.noop("what is behind nginx goes with it")

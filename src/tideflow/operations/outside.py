@@ -79,6 +79,7 @@ def _presented(way: Way) -> Presented:
 
 
 def _unreached(error: UnreachedError, way: Way) -> Trouble:
+    balancer = "load_balancer" if way.edge == "nginx" else BASE
     match error.kind:
         case "not found":
             # A name stands for the address where others make load balancers and records.
@@ -95,9 +96,9 @@ def _unreached(error: UnreachedError, way: Way) -> Trouble:
                 first="go where it is let in",
             )
         case "timed out":
-            why, step = "a firewall is between, or the load balancer is not ready", "load_balancer"
+            why, step = "a firewall is between, or the load balancer is not ready", balancer
         case "refused":
-            why, step = "no load balancer listens there", "load_balancer"
+            why, step = "no load balancer listens there", balancer
         case "no TLS" if way.edge == "istio" and not way.secret:
             why, step = "there is no certificate that Istio's gateway could present", way.certified_by
         case _ if way.edge == "istio":

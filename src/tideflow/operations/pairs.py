@@ -53,6 +53,7 @@ def read(certificate: Path, key: Path, *, hostname: str, now: dt.datetime) -> Pa
             f"{certificate} begins with the certificate of {chains.subject(leaf)}, whose key is not in {key}",
             hint="write the hostname's own certificate first, then the one that issued it, and so on",
         )
+    chains.check_strength(chain, certificate)
     chains.check_use(leaf, certificate)
     chains.check_names(leaf, certificate, hostname)
     chains.check_times(chain, certificate, now)

@@ -64,7 +64,7 @@ def _refuse_lost_passwords(base: Base, plan: Plan) -> None:
 
 def _refuse_a_public_default(target: PlatformConnector, base: Base, plan: Plan) -> None:
     """Raise ``SettingError`` if the gateway would get an address while people log in with what all know."""
-    if edges.edge() != "istio" or edges.GATEWAY not in plan.changed:
+    if edges.edge() != "istio" or edges.GATEWAY not in {*plan.created, *plan.changed}:
         return
     found = secret(target, PASSWORDS) or {}
     for key, credential in base.credentials.stated:

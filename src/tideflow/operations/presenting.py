@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tideflow.operations.ways import Way
 
 _FAKE = "Kubernetes Ingress Controller Fake Certificate"
+_STAGING = "(staging)"  # in the names of all that Let's Encrypt's staging server issues with
 _MOST_NAMED = 4
 _SOON = dt.timedelta(days=14)
 _TO_WATCH = dt.timedelta(days=7)  # cert-manager has renewed one of Let's Encrypt's long before
@@ -26,7 +27,7 @@ _TO_WATCH = dt.timedelta(days=7)  # cert-manager has renewed one of Let's Encryp
 def wrong(presented: Presented, way: Way, now: dt.datetime) -> Trouble | None:
     """Return what keeps browsers from trusting a certificate, the most telling of it, if anything does."""
     found = next(_wrong(presented, way, now), None)
-    if found is None or way.mode == "files":
+    if found is None or way.mode == "files" or not way.secret:
         return found
     # cert-manager looks at the Secret only now and then, and not at all of it.
     anew = f"kubectl delete secret -n istio-system kubeflow-tls-{way.mode}"
@@ -39,7 +40,7 @@ def _wrong(presented: Presented, way: Way, now: dt.datetime) -> Iterator[Trouble
         yield Trouble(
             f"nginx presents its own fake certificate, and has none for {way.hostname}", step, passes=True
         )
-    if "staging" in issuer.lower():
+    if way.mode == "acme" and _STAGING in issuer.lower():
         yield Trouble(
             f"the certificate is of {issuer}, Let's Encrypt's staging server, which no browser trusts",
             step,

@@ -8,10 +8,11 @@ from pyinfra import host
 
 from tideflow.connectors.progress import LiveLine
 from tideflow.engine.manifests import Key
+from tideflow.engine.records import Records
 from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.credentials import value
 from tideflow.operations import balancers, certificates, edges, hostnames, resolving
-from tideflow.operations.bases import foreseen
+from tideflow.operations.bases import SET, foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.issuers import PRODUCTION, SPACE
 from tideflow.operations.live import annotations_of, secret, shown
@@ -48,7 +49,8 @@ def reach(target: PlatformConnector, *, timeout: float) -> None:
         live.close()
     for note in sight.notes:
         host.log_styled(note, fg="yellow")
-    troubles = [found for found in (named, sight.trouble or _apart(target)) if found is not None]
+    behind = sight.trouble and _unfinished(target)
+    troubles = [found for found in (named, behind or sight.trouble or _apart(target)) if found is not None]
     errors = [found for found in troubles if not found.theirs]
     if errors:
         raise ApplyError(
@@ -126,6 +128,14 @@ def _authority(target: PlatformConnector, *, rehearsed: bool) -> str:
 
 def _certificate(target: PlatformConnector, key: Key) -> str:
     return (value(secret(target, key) or {}, "tls.crt") or b"").decode(errors="replace")
+
+
+def _unfinished(target: PlatformConnector) -> Trouble | None:
+    """Return that the base is not wholly there, which explains whatever else is in the way."""
+    cluster = target.kubernetes()
+    if cluster is None or Records(cluster, SET).read():
+        return None
+    return Trouble("the Kubeflow base is not there, or not wholly", "kubeflow_base")
 
 
 def _apart(target: PlatformConnector) -> Trouble | None:

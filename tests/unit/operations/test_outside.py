@@ -19,6 +19,7 @@ from tideflow.rehearsal.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from tests.unit.clients.edges import Edge
 
@@ -46,20 +47,24 @@ def test_a_login_is_reached_as_a_browser_does() -> None:
         assert outside.look(way(edge)) == outside.Sight()
         host = f"{HOST}:{edge.ports['https']}"
         assert edge.asked == [
-            *(("https", path, host) for path in LOGIN),
+            *(("https", path, host) for path in (*LOGIN, "/", "/jupyter/", "/pipeline/")),
             ("http", "/oauth2/start", f"{HOST}:{edge.ports['http']}"),
         ]
         assert way(edge).url == f"https://{host}"
     assert replace(way(edge), ports={"http": 80, "https": 443}).url == f"https://{HOST}"
 
 
-def test_this_machines_own_settings_are_not_a_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_machines_own_settings_are_not_a_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No proxy, and no CA, that only this machine knows of."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with serving() as edge:
         assert outside.look(way(edge)).trouble is None
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(edge.authority))
+        (tmp_path / "ca.crt").write_text(edge.authority)
+        for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+            monkeypatch.setenv(name, str(tmp_path / "ca.crt"))
         assert outside.look(way(edge, authority="", mode="acme")).trouble is not None
 
 
@@ -122,6 +127,14 @@ def test_who_comes_over_http_is_sent_to_https(reply: Reply, told: str, step: str
     assert trouble is not None
     assert told in trouble.what
     assert trouble.step == step
+
+
+@pytest.mark.parametrize("path", ["/jupyter/", "/pipeline/"])
+def test_what_is_open_to_anybody_is_told(path: str) -> None:
+    """Also what is not the first page, and what opens to credentials that are none."""
+    trouble = seen({path: Reply(200, "notebooks")}).trouble
+    assert trouble is not None
+    assert (trouble.what[:28], trouble.step) == ("Kubeflow is shown to anybody", "kubeflow_base")
 
 
 def test_cookies_go_with_the_setting_tls() -> None:

@@ -92,11 +92,13 @@ def redirects(found: Iterable[Server], port: int, host: str) -> bool:
 
     Envoy does it after it has asked whether they may come at all (envoyproxy/envoy#17546).
     """
-    return any(
-        server.tls.get("httpsRedirect")
+    ranked = [
+        (_rank(name), bool(server.tls.get("httpsRedirect")))
         for server in found
-        if server.port == port and best(server.hosts, host)
-    )
+        if server.port == port and (name := best(server.hosts, host))
+    ]
+    most = max((rank for rank, _ in ranked), default=None)
+    return any(redirects for rank, redirects in ranked if rank == most)
 
 
 def routes(virtual_services: Iterable[Object], found: Iterable[Server], host: str) -> list[Route]:
