@@ -99,6 +99,7 @@ def test_a_release_takes_the_place_of_the_sample(
         assert "leads to Kubeflow's login" in made.pyinfra("deploys/all.py")
         made.run("tideflow", "vendor", "--from", str(Path(FOLDER).resolve()))
         printed = made.pyinfra("deploys/all.py")
+        assert "was gone, and is made anew" not in printed
         found = re.search(r"https://(kubeflow\.localhost):(\d+) leads to Kubeflow's login", printed)
         assert found is not None
         password = (made.platform / "password").read_text().strip()

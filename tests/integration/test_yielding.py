@@ -188,6 +188,10 @@ def test_what_was_scaled_to_nothing_is_scaled_up_though_an_autoscaler_has_the_nu
     cluster.patch(f"{path}/scale", {"spec": {"replicas": 0}}, query={"fieldManager": "kubectl"})
     for conflicts in ("yield", "fail"):
         assert not apply(cluster, objects, conflicts=conflicts).writes
+    objects[1]["spec"]["replicas"] = 0
+    apply(cluster, objects)
+    assert not apply(cluster, objects).writes
+    objects[1]["spec"]["replicas"] = 1
     owner = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "d", "uid": "1"}
     objects[-1]["metadata"]["ownerReferences"] = [owner]
     apply(cluster, objects)

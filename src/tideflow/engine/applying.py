@@ -129,7 +129,8 @@ class Application:
             *self._snapshot.of_type(*snapshot.HPA),
         ]
         scaled = scale_targets(autoscalers)
-        asleep = self._asleep(scaled - may_rest(autoscalers))
+        meant = {manifest.key for manifest in self._manifests if stands_still(manifest.body)}
+        asleep = self._asleep(scaled - may_rest(autoscalers) - meant)
         self._manifests = [
             manifest  # created whole, once, and never compared
             if manifest.key in self._options.create_once

@@ -6,6 +6,7 @@ All of it is looked at before the first write, so that what is refused has chang
 from __future__ import annotations
 
 import functools
+import json
 from typing import TYPE_CHECKING
 
 from tideflow.engine.manifests import Key
@@ -80,8 +81,14 @@ def _made_again(base: Base, plan: Plan) -> dict[Key, str]:
     return {
         key: stamp()
         for key, readers in renewing.readers(base.credentials.stated).items()
-        if key in plan.created and any(_stays(reader) and reader not in plan.created for reader in readers)
+        if key in plan.created and any(_stays(reader) and _reads(reader, key) for reader in readers)
     }
+
+
+def _reads(deployment: Key, key: Key) -> bool:
+    """Tell whether pods were started with a Secret of that name, and not with another release's."""
+    live = shown(deployment)
+    return live is not None and key.name in json.dumps(live["spec"]["template"])
 
 
 def _stays(deployment: Key) -> bool:

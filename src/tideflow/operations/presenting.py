@@ -27,7 +27,7 @@ _TO_WATCH = dt.timedelta(days=7)  # cert-manager has renewed one of Let's Encryp
 def wrong(presented: Presented, way: Way, now: dt.datetime) -> Trouble | None:
     """Return what keeps browsers from trusting a certificate, the most telling of it, if anything does."""
     found = next(_wrong(presented, way, now), None)
-    if found is None or way.mode == "files" or not way.secret:
+    if found is None or way.mode == "files" or not way.secret or _FAKE in presented.subject:
         return found
     # cert-manager looks at the Secret only now and then, and not at all of it.
     anew = f"kubectl delete secret -n istio-system kubeflow-tls-{way.mode}"
@@ -38,7 +38,9 @@ def _wrong(presented: Presented, way: Way, now: dt.datetime) -> Iterator[Trouble
     step, issuer = way.certified_by, presented.issuer
     if _FAKE in presented.subject:
         yield Trouble(
-            f"nginx presents its own fake certificate, and has none for {way.hostname}", step, passes=True
+            f"nginx presents its own fake certificate, and has none for {way.hostname}",
+            "ingress" if way.secret else step,  # there is one, which no Ingress has then
+            passes=True,
         )
     if way.mode == "acme" and _STAGING in issuer.lower():
         yield Trouble(

@@ -11,11 +11,12 @@ from tideflow.engine.manifests import Key
 from tideflow.engine.records import Records
 from tideflow.errors import ApplyError, SettingError
 from tideflow.facts.credentials import value
-from tideflow.operations import balancers, certificates, edges, hostnames, resolving
+from tideflow.operations import balancers, certificates, edges, hostnames, renewing, resolving, sessions
 from tideflow.operations.bases import SET, foreseen
 from tideflow.operations.commands import to_run
 from tideflow.operations.issuers import PRODUCTION, SPACE
 from tideflow.operations.live import annotations_of, secret, shown
+from tideflow.operations.logins import PASSWORDS
 from tideflow.operations.running import settings
 from tideflow.operations.ways import Trouble, Way
 from tideflow.rehearsal.gateway.places import LISTENS
@@ -50,7 +51,11 @@ def reach(target: PlatformConnector, *, timeout: float) -> None:
     for note in sight.notes:
         host.log_styled(note, fg="yellow")
     behind = sight.trouble and _unfinished(target)
-    troubles = [found for found in (named, behind or sight.trouble or _apart(target)) if found is not None]
+    troubles = [
+        found
+        for found in (named, behind or sight.trouble or _apart(target) or _stale(target))
+        if found is not None
+    ]
     errors = [found for found in troubles if not found.theirs]
     if errors:
         raise ApplyError(
@@ -148,6 +153,21 @@ def _apart(target: PlatformConnector) -> Trouble | None:
         if len({value(found, name) for found, name in live if found is not None}) > 1:
             where = " and ".join(f"{key.namespace}/{key.name}" for key, _ in keys)
             return Trouble(f"the Secrets {where} do not have the same {group}", "credentials")
+    return None
+
+
+def _stale(target: PlatformConnector) -> Trouble | None:
+    """Return what still runs with credentials of before: who logs in would be sent back, or be refused."""
+    stated = foreseen().credentials.stated
+    live = {key: found for key in dict(stated) if (found := secret(target, key)) is not None}
+    stamps = renewing.stamps(live, live)
+    reading = {key: readers for key, readers in renewing.readers(stated).items() if key in stamps}
+    waves = renewing.restarts(stamps, reading, renewing.deployments(reading))
+    if waves:
+        names = ", ".join(f"{key.namespace}/{key.name}" for wave in waves for key in wave)
+        return Trouble(f"{names} did not start with the credentials that there are now", "credentials")
+    if sessions.begun(target, live.get(PASSWORDS, {})):
+        return Trouble("Dex did not start with the passwords that there are now", "auth")
     return None
 
 
