@@ -209,6 +209,19 @@ def test_a_policy_that_somebody_added_is_told_at_the_end_of_everything(site: Sit
 
 
 @NGINX
+def test_what_opens_to_credentials_that_are_none_is_told(site: Site) -> None:
+    """oauth2-proxy is not asked about whoever has some, so it takes the other policy to keep them out."""
+    policy = ("authorizationpolicy", "-n", "istio-system", "istio-ingressgateway-require-jwt")
+    site.checkout.kubectl("delete", *policy)
+    status, printed = site.run("reachable", settings=(QUICK,))
+    assert status == 1
+    assert "Kubeflow is shown to anybody" in printed
+    assert "deploys/kubeflow_base.py" in printed
+    site.run("kubeflow_base")
+    site.is_open()
+
+
+@NGINX
 def test_a_certificate_of_somebody_elses_is_told(site: Site) -> None:
     """With the name of who issued it, and with what has it issued anew."""
     certificate, key = Authority.new("Mallory").issue(HOST, dns_names=[HOST])

@@ -71,8 +71,10 @@ def whose(data: Data, setting: str, owner: str, others: Sequence[Person]) -> tup
     known = [owner, *(person.email for person in others if person.hash is None)]
     if not isinstance(value, list | tuple) or not all(each in known for each in value):
         raise SettingError(
-            f"the setting {setting} is {value!r}, not true or false, nor a list of who chooses a password",
-            hint=f"those are {', '.join(known)}; a hash is changed in the setting users",
+            # Somebody may have written a password there, so it is not repeated.
+            f"the setting {setting} is neither true nor false, nor a list of who chooses a password",
+            hint=f"those are {', '.join(known)}; a hash is changed in the setting users, and a password is "
+            "asked for",
         )
     return tuple(value)
 

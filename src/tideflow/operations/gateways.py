@@ -62,9 +62,10 @@ def _check_cookies() -> None:
     for manifest in foreseen().manifests:
         wanted = (manifest.body.get("data") or {}).get(_FORCES)
         live = shown(manifest.key) if manifest.key.kind == "ConfigMap" and wanted is not None else None
-        if live is not None and live["data"].get(_FORCES) != wanted:
+        found = (live or {}).get("data", {}).get(_FORCES)
+        if live is not None and found != wanted:
             raise SettingError(
-                f"oauth2-proxy has {_FORCES} = {live['data'].get(_FORCES)}, which does not go with the "
+                f"oauth2-proxy has {_FORCES} = {found}, which does not go with the "
                 "setting tls: nobody could log in",
                 hint=f"run first: {to_run('kubeflow_base')}",
             )

@@ -121,25 +121,22 @@ def known(
     """
     target = platform()
     found = secret(target, PASSWORDS)
-    if found is None or not _in_configuration(people):
-        if executing() or not promised(BASE):
-            raise SettingError(
-                "Dex's configuration has others than the setting users",
-                hint=f"run first: {to_run('kubeflow_base')}",
-            )
-        if people:
-            announce(f"set the passwords of {', '.join(person.email for person in people)}, and restart Dex")
-            yield change(lambda _: None)  # Never run: by then the base is there.
-        return
-    data, notes = found.get("data") or {}, annotations_of(found)
-    wanted = {person.key: person for person in people}
-    removed = [key for key in data if key.startswith(PREFIX) and key not in wanted]
+    data = (found or {}).get("data") or {}
     changed = {
         person.key: person
         for person in people
         if person.email in chosen
         or (person.hash is not None and encoded(person.hash) != data.get(person.key))
     }
+    is_ready = found is not None and _in_configuration(people)
+    if not is_ready and (executing() or not promised(BASE)):
+        raise SettingError(
+            "Dex's configuration has others than the setting users",
+            hint=f"run first: {to_run('kubeflow_base')}",
+        )
+    notes = annotations_of(found)
+    wanted = {person.key: person for person in people}
+    removed = [key for key in data if key.startswith(PREFIX) and key not in wanted]
     if not changed and not removed:
         host.noop("everybody's password is as it was chosen")
         return
@@ -162,7 +159,7 @@ def known(
             who = notes.get(_OF + key, "who was removed")
             target.host.log(f"{who} is locked out; the Profile stays, with all that is in it")
 
-    yield change(carry_out)
+    yield change(carry_out)  # by then the base is there
 
 
 def _in_configuration(people: Sequence[Person]) -> bool:
