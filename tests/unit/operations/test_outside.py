@@ -137,6 +137,39 @@ def test_what_is_open_to_anybody_is_told(path: str) -> None:
     assert (trouble.what[:28], trouble.step) == ("Kubeflow is shown to anybody", "kubeflow_base")
 
 
+def test_what_is_not_kubeflows_does_not_matter() -> None:
+    """A cookie of the load balancer's or nginx's; and who has several ways to log in is asked for one."""
+    other = {"/": replace(LOGIN["/"], cookie="route=1; Path=/")}
+    assert seen(other).trouble is None
+    assert (
+        seen({"/dex/auth": Reply(200, '<a href="/dex/auth/local?x">Log in with Email</a>')}).trouble is None
+    )
+
+
+def test_what_leads_to_no_port_is_told() -> None:
+    """It is not the hostname, whatever it is."""
+    location = "https://kubeflow.example.org:99999/"
+    trouble = seen({"/": Reply(302, location=location)}).trouble
+    assert trouble is not None
+    assert "leads to another server, 'kubeflow.example.org:99999'" in trouble.what
+    trouble = seen({}, {"/oauth2/start": Reply(308, location=location)}).trouble
+    assert trouble is not None
+    assert "is not sent to https://" in trouble.what
+
+
+def test_a_closed_port_of_http_is_told_as_that() -> None:
+    """With its number; with Istio's gateway as the edge, it is the base that has the load balancer."""
+    with serving() as edge, socket.create_server(("127.0.0.1", 0)) as gone:
+        closed = gone.getsockname()[1]
+        gone.close()
+        there = replace(way(edge), ports={**edge.ports, "http": closed})
+        for kind, step in (("nginx", "load_balancer"), ("istio", "kubeflow_base")):
+            trouble = outside.look(replace(there, edge=kind)).trouble  # type: ignore[arg-type]
+            assert trouble is not None
+            assert trouble.what.startswith(f"127.0.0.1:{closed} refuses to connect")
+            assert trouble.step == step
+
+
 def test_cookies_go_with_the_setting_tls() -> None:
     """Secure ones over HTTPS; over HTTP, nobody would send a Secure one back."""
     insecure = {**LOGIN, "/oauth2/start": replace(LOGIN["/oauth2/start"], cookie=COOKIE)}
@@ -186,6 +219,24 @@ def test_a_certificate_that_is_not_to_be_trusted_is_named(
     assert told in trouble.what
     assert trouble.step == ("certificate" if mode == "acme" else "ingress")
     assert edge.asked == []
+
+
+def test_where_there_is_a_certificate_it_is_the_ingress_that_lacks_it() -> None:
+    """And not the certificate, which is not to be thrown away for that."""
+    fake = Authority.new(FAKE, dns_names=["ingress.local"])
+    leaf = (fake.certificate, fake.private_key)
+    with serving(issuer=fake, name="ingress.local", leaf=leaf) as edge:
+        trouble = outside.look(way(edge, mode="acme", authority="", secret=leaf[0])).trouble
+    assert trouble is not None
+    assert (trouble.step, trouble.otherwise) == ("ingress", "")
+
+
+def test_a_ca_of_ones_own_may_be_one_for_staging() -> None:
+    """Only where Let's Encrypt was asked is it the staging server's."""
+    authority = Authority.new("Our CA (staging)")
+    leaf = authority.issue(HOST, dns_names=[HOST])
+    with serving(issuer=authority, leaf=leaf) as edge:
+        assert outside.look(way(edge, mode="files", authority="", secret=leaf[0])).trouble is None
 
 
 @pytest.mark.parametrize("name", ["*.example.org", HOST.upper()])
@@ -279,6 +330,10 @@ def test_who_refuses_to_connect_is_told(monkeypatch: pytest.MonkeyPatch) -> None
             trouble = outside.look(replace(there, mode=mode)).trouble  # type: ignore[arg-type]
             assert trouble is not None
             assert told in trouble.what
+        # Who has connected was let in, so that it is nobody's network.
+        trouble = outside.look(replace(there, sources=("192.0.2.0/24",))).trouble
+        assert trouble is not None
+        assert not trouble.theirs
     trouble = outside.look(replace(there, address="nowhere.invalid")).trouble
     assert trouble is not None
     assert trouble.what == "make the record: nowhere.invalid is not found"
