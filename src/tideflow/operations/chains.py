@@ -69,18 +69,19 @@ def _extension(found: x509.Certificate, kind: type[T]) -> T | None:
 
 def check_names(leaf: x509.Certificate, file: Path, hostname: str) -> None:
     """Raise ``SettingError`` unless the certificate is for the hostname."""
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        good_for = names.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
-        good_for = []
-    wild = f"*.{hostname.partition('.')[2]}"
-    if not {hostname, wild} & {name.lower() for name in good_for}:
+    names = _extension(leaf, x509.SubjectAlternativeName)
+    good_for = names.get_values_for_type(x509.DNSName) if names is not None else []
+    if not any(covers(name.lower(), hostname) for name in good_for):
         raise SettingError(
             f"the certificate in {file} is for {', '.join(good_for) or 'no name at all'}, "
             f"and not for the setting hostname, {hostname}",
             hint="have one issued for it, or set hostname to a name that it is for",
         )
+
+
+def covers(name: str, host: str) -> bool:
+    """Tell whether a name of a certificate, in small letters, stands for a host; a star is one label."""
+    return name == host or (name.startswith("*.") and name[2:] == host.partition(".")[2])
 
 
 def check_times(chain: Sequence[x509.Certificate], file: Path, now: dt.datetime) -> None:

@@ -96,10 +96,7 @@ class _Walk:
 
     def _next(self, url: SplitResult, location: str) -> SplitResult:
         way = self._way
-        try:
-            found = urlsplit(urljoin(url.geturl(), location))
-        except ValueError:
-            raise _Stopped(Trouble(f"{url.path} leads to what is no URL", BASE)) from None
+        found = urlsplit(urljoin(url.geturl(), location))
         if found.scheme not in way.ports or found.netloc.lower() != way.netloc(found.scheme):
             there = found.netloc.rpartition("@")[2] or found.scheme
             raise _Stopped(Trouble(f"{url.path} leads to another server, {there[:100]!r}", BASE))

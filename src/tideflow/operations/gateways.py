@@ -61,7 +61,9 @@ def _check_cookies() -> None:
     """Raise ``SettingError`` if oauth2-proxy gives cookies that no browser would send back."""
     for manifest in foreseen().manifests:
         wanted = (manifest.body.get("data") or {}).get(_FORCES)
-        live = shown(manifest.key) if manifest.key.kind == "ConfigMap" and wanted is not None else None
+        if manifest.key.kind != "ConfigMap" or wanted is None:
+            continue
+        live = shown(manifest.key)
         found = (live or {}).get("data", {}).get(_FORCES)
         if live is not None and found != wanted:
             raise SettingError(

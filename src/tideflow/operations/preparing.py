@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tideflow.engine.manifests import Key
 from tideflow.errors import SettingError
@@ -20,6 +20,8 @@ from tideflow.operations.restarting import path_of, stamp
 from tideflow.operations.running import needed_cluster, platform
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tideflow.connectors.platform import PlatformConnector
     from tideflow.engine.plan import Plan
     from tideflow.operations.bases import Base
@@ -54,7 +56,7 @@ def prepare(base: Base, plan: Plan) -> None:
 def _refuse_lost_passwords(base: Base, plan: Plan) -> None:
     """Raise ``SettingError`` if a database has data under a password that would be made anew."""
     for key, credential in base.credentials.stated:
-        if key in plan.created and credential.database and _stays(renewing.deployment(credential.database)):
+        if key in plan.created and credential.database and _staying(renewing.deployment(credential.database)):
             raise SettingError(
                 f"the Secret {key.namespace}/{key.name} is gone, and {credential.database} has its data "
                 "under the password that was in it",
@@ -81,17 +83,17 @@ def _made_again(base: Base, plan: Plan) -> dict[Key, str]:
     return {
         key: stamp()
         for key, readers in renewing.readers(base.credentials.stated).items()
-        if key in plan.created and any(_stays(reader) and _reads(reader, key) for reader in readers)
+        if key in plan.created
+        # Of that name, since another release's may have another.
+        and any(key.name in json.dumps(live) for live in map(_staying, readers) if live is not None)
     }
 
 
-def _reads(deployment: Key, key: Key) -> bool:
-    """Tell whether pods were started with a Secret of that name, and not with another release's."""
+def _staying(deployment: Key) -> Mapping[str, Any] | None:
+    """Return the template of a Deployment that is there to stay; with its namespace, it would go too."""
     live = shown(deployment)
-    return live is not None and key.name in json.dumps(live["spec"]["template"])
-
-
-def _stays(deployment: Key) -> bool:
-    """Tell whether a Deployment is there to stay: with its namespace, it goes too."""
+    if live is None:
+        return None
     space = shown(Key("", "Namespace", "", deployment.namespace or "")) or {}
-    return shown(deployment) is not None and "deletionTimestamp" not in space.get("metadata", {})
+    template: Mapping[str, Any] = live["spec"]["template"]
+    return None if "deletionTimestamp" in space.get("metadata", {}) else template

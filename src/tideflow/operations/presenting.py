@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tideflow.operations.chains import covers
 from tideflow.operations.ways import Trouble
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _wrong(presented: Presented, way: Way, now: dt.datetime) -> Iterator[Trouble
         yield Trouble(
             f"the certificate, of {issuer}, begins on {begins}", step, first="look at this machine's clock"
         )
-    if not any(_covers(name.lower(), way.hostname) for name in presented.names):
+    if not any(covers(name.lower(), way.hostname) for name in presented.names):
         names = ", ".join(presented.names[:_MOST_NAMED]) or presented.subject
         yield Trouble(f"the certificate is for {names}, and not for {way.hostname}", step, passes=True)
     if presented.wrong and not (way.mode == "files" and _is_ours(presented, way)):
@@ -85,7 +86,3 @@ def _is_ours(presented: Presented, way: Way) -> bool:
     except ValueError:
         return False
     return leaf.public_bytes(Encoding.DER) == presented.der
-
-
-def _covers(name: str, host: str) -> bool:
-    return name == host or (name.startswith("*.") and name[2:] == host.partition(".")[2])

@@ -22,9 +22,14 @@ from tideflow.operations.ways import Trouble, Way
 from tideflow.rehearsal.gateway.places import LISTENS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from tideflow.connectors.platform import PlatformConnector
+    from tideflow.operations.outside import Sight
+    from tideflow.operations.renewing import Stated
+
+    Live = Mapping[Key, Mapping[str, Any]]
 
 _PATIENCE = 120.0  # seconds; a load balancer that was just made looks at what is behind it for a minute
 _PATIENCE_REHEARSAL = 10.0
@@ -50,12 +55,7 @@ def reach(target: PlatformConnector, *, timeout: float) -> None:
         live.close()
     for note in sight.notes:
         host.log_styled(note, fg="yellow")
-    behind = sight.trouble and _unfinished(target)
-    troubles = [
-        found
-        for found in (named, behind or sight.trouble or _apart(target) or _stale(target))
-        if found is not None
-    ]
+    troubles = [found for found in (named, _in_the_way(target, sight)) if found is not None]
     errors = [found for found in troubles if not found.theirs]
     if errors:
         raise ApplyError(
@@ -143,36 +143,35 @@ def _unfinished(target: PlatformConnector) -> Trouble | None:
     return Trouble("the Kubeflow base is not there, or not wholly", "kubeflow_base")
 
 
-def _apart(target: PlatformConnector) -> Trouble | None:
+def _in_the_way(target: PlatformConnector, sight: Sight) -> Trouble | None:
+    """Return what is, by what was seen from outside and by what only the cluster tells."""
+    if sight.trouble is not None:
+        return _unfinished(target) or sight.trouble
+    stated = foreseen().credentials.stated
+    live = renewing.live(target, stated)
+    return _apart(stated, live) or _stale(target, stated, live)
+
+
+def _apart(stated: Sequence[Stated], live: Live) -> Trouble | None:
     """Return which credentials would fail a login after the password: no stranger sees that.
 
     A Secret that is not there is another release's, or what needs it does not run.
     """
-    for group, keys in _halves():
-        live = [(secret(target, key), name) for key, name in keys]
-        if len({value(found, name) for found, name in live if found is not None}) > 1:
-            where = " and ".join(f"{key.namespace}/{key.name}" for key, _ in keys)
+    for group in dict.fromkeys(each.group for _, each in stated if each.group):
+        halves = [(key, each.key) for key, each in stated if each.group == group]
+        if len({value(live[key], name) for key, name in halves if key in live}) > 1:
+            where = " and ".join(f"{key.namespace}/{key.name}" for key, _ in halves)
             return Trouble(f"the Secrets {where} do not have the same {group}", "credentials")
     return None
 
 
-def _stale(target: PlatformConnector) -> Trouble | None:
+def _stale(target: PlatformConnector, stated: Sequence[Stated], live: Live) -> Trouble | None:
     """Return what still runs with credentials of before: who logs in would be sent back, or be refused."""
-    stated = foreseen().credentials.stated
-    live = {key: found for key in dict(stated) if (found := secret(target, key)) is not None}
-    stamps = renewing.stamps(live, live)
+    stamps = renewing.stamps(live)
     reading = {key: readers for key, readers in renewing.readers(stated).items() if key in stamps}
-    waves = renewing.restarts(stamps, reading, renewing.deployments(reading))
-    if waves:
-        names = ", ".join(f"{key.namespace}/{key.name}" for wave in waves for key in wave)
+    if stale := renewing.stale(stamps, reading, renewing.deployments(reading)):
+        names = ", ".join(f"{key.namespace}/{key.name}" for key in stale)
         return Trouble(f"{names} did not start with the credentials that there are now", "credentials")
     if sessions.begun(target, live.get(PASSWORDS, {})):
         return Trouble("Dex did not start with the passwords that there are now", "auth")
     return None
-
-
-def _halves() -> Iterator[tuple[str, list[tuple[Key, str]]]]:
-    """Yield the credentials that have to be alike in several Secrets."""
-    stated = foreseen().credentials.stated
-    for group in dict.fromkeys(each.group for _, each in stated if each.group):
-        yield group, [(key, each.key) for key, each in stated if each.group == group]

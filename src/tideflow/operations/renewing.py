@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from tideflow.engine.manifests import Key
 from tideflow.facts.credentials import value
 from tideflow.operations.credentials import ORIGIN, ROTATED, encoded, generated
-from tideflow.operations.live import annotations_of, shown
+from tideflow.operations.live import annotations_of, secret, shown
 from tideflow.operations.restarting import path_of, started
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from tideflow.clients.kubernetes import Kubernetes
+    from tideflow.connectors.platform import PlatformConnector
     from tideflow.vendoring.pins import Credential
 
 _READ = "rotated.tideflow.dev/"
@@ -27,6 +28,12 @@ Stated = tuple["Key", "Credential"]
 def whole(stated: Sequence[Stated]) -> tuple[Credential, ...]:
     """Return the credentials with the whole names of their Secrets, in place of patterns."""
     return tuple(dataclasses.replace(credential, name=key.name) for key, credential in stated)
+
+
+def live(target: PlatformConnector, stated: Sequence[Stated]) -> dict[Key, Mapping[str, Any]]:
+    """Return those of their Secrets that are there, with their data."""
+    found = {key: secret(target, key) for key in dict(stated)}
+    return {key: body for key, body in found.items() if body is not None}
 
 
 def changeable(credential: Credential) -> bool:
@@ -95,32 +102,42 @@ def deployment(reader: str) -> Key:
     return Key(group="apps", kind="Deployment", namespace=namespace, name=name)
 
 
+def stale(
+    stamps: Mapping[Key, str],
+    reading: Mapping[Key, Sequence[Key]],
+    deployments: Mapping[Key, Mapping[str, Any] | None],
+) -> dict[Key, dict[str, str]]:
+    """Return which Deployments do not run with what the stamps of their Secrets are of, with those stamps.
+
+    What the cluster lacks is another release's.
+    """
+    notes: dict[Key, dict[str, str]] = {}
+    for key, stamped in stamps.items():
+        for reader in reading.get(key, ()):
+            if deployments[reader] is not None:
+                notes.setdefault(reader, {})[_READ + key.name] = stamped
+    return {reader: wanted for reader, wanted in notes.items() if not started(deployments[reader], wanted)}
+
+
 def restarts(
     stamps: Mapping[Key, str],
     reading: Mapping[Key, Sequence[Key]],
     deployments: Mapping[Key, Mapping[str, Any] | None],
 ) -> list[dict[Key, dict[str, str]]]:
-    """Return which Deployments do not run with what the stamps of their Secrets are of, in two waves.
-
-    What keeps a credential is to be up with it before those that log in to it. What the cluster lacks is
-    another release's.
-    """
-    notes: dict[Key, dict[str, str]] = {}
-    first: set[Key] = set()
-    for secret, stamped in stamps.items():
-        present = [reader for reader in reading[secret] if deployments[reader] is not None]
-        first.update(present[:1])
-        for reader in present:
-            notes.setdefault(reader, {})[_READ + secret.name] = stamped
-    stale = {reader: wanted for reader, wanted in notes.items() if not started(deployments[reader], wanted)}
+    """Return what is stale in two waves: what keeps a credential is up with it before who logs in to it."""
+    first = {
+        next((reader for reader in reading.get(key, ()) if deployments[reader] is not None), None)
+        for key in stamps
+    }
+    found = stale(stamps, reading, deployments)
     waves = [
-        {reader: wanted for reader, wanted in stale.items() if (reader in first) is early}
+        {reader: wanted for reader, wanted in found.items() if (reader in first) is early}
         for early in (True, False)
     ]
     return [wave for wave in waves if wave]
 
 
-def stamps(live: Mapping[Key, Mapping[str, Any]], of: Collection[Key]) -> dict[Key, str]:
+def stamps(live: Mapping[Key, Mapping[str, Any]]) -> dict[Key, str]:
     """Return the stamps of those Secrets that ever got one."""
-    found = {key: annotations_of(live[key]).get(ROTATED) for key in of}
+    found = {key: annotations_of(secret).get(ROTATED) for key, secret in live.items()}
     return {key: stamped for key, stamped in found.items() if stamped}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyinfra import host
 
@@ -12,7 +12,6 @@ from tideflow.facts.credentials import Defaults, named
 from tideflow.operations import databases, renewing
 from tideflow.operations.bases import foreseen
 from tideflow.operations.commands import to_run
-from tideflow.operations.live import secret
 from tideflow.operations.restarting import agrees, alone, restart, stamp
 from tideflow.operations.running import (
     BASE,
@@ -28,12 +27,11 @@ from tideflow.operations.running import (
 from tideflow.operations.words import some
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from pyinfra.api import FunctionCommand
 
     from tideflow.connectors.platform import PlatformConnector
-    from tideflow.engine.manifests import Key
     from tideflow.operations.renewing import Stated
 
 
@@ -45,7 +43,7 @@ def rotated(*, again: bool, timeout: float) -> Generator[FunctionCommand]:
     in seconds, for each restart.
     """
     target, stated = platform(), foreseen().credentials.stated
-    live = _live(target, stated)
+    live = renewing.live(target, stated)
     if missing := [f"{key.namespace}/{key.name}" for key in dict(stated).keys() - live.keys()]:
         if executing() or not promised(BASE):
             gone = (
@@ -60,7 +58,7 @@ def rotated(*, again: bool, timeout: float) -> Generator[FunctionCommand]:
     reading = renewing.readers(stated)
     secrets = {key: "" for key, _ in anew}
     deployments = renewing.deployments(reading)
-    waves = renewing.restarts(renewing.stamps(live, reading) | secrets, reading, deployments)
+    waves = renewing.restarts(renewing.stamps(live) | secrets, reading, deployments)
     if not anew and not waves:
         if executing() or is_dry():
             _tell(target, stated, again=again)
@@ -92,12 +90,6 @@ def state() -> str:
     return f"upstream's, known to everybody: {', '.join(found)}: {to_run('credentials')}"
 
 
-def _live(target: PlatformConnector, stated: Sequence[Stated]) -> dict[Key, Mapping[str, Any]]:
-    """Return those Secrets that are there."""
-    found = {key: secret(target, key) for key in dict(stated)}
-    return {key: body for key, body in found.items() if body is not None}
-
-
 def _replace(
     target: PlatformConnector,
     stated: Sequence[Stated],
@@ -108,10 +100,10 @@ def _replace(
 ) -> None:
     """Write the Secrets, then restart what reads them; killed in between, the next run sees the stamps."""
     with alone(needed_cluster(target), timeout=timeout, progress=progress) as cluster:
-        live = _live(target, stated)  # as another run may have left it
+        live = renewing.live(target, stated)  # as another run may have left it
         there = [(key, credential) for key, credential in stated if key in live]
         reading, stamped = renewing.readers(there), stamp()
-        stamps = renewing.stamps(live, reading)
+        stamps = renewing.stamps(live)
         for key in renewing.write(cluster, renewing.due(there, live, again=again), stamped):
             stamps[key] = stamped
         for wave in renewing.restarts(stamps, reading, renewing.deployments(reading)):

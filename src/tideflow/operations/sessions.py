@@ -51,15 +51,11 @@ def begun(target: PlatformConnector, passwords: Mapping[str, Any]) -> Restarts |
     dex = {_SET_AT: annotations_of(passwords).get(_SET_AT, "")}
     if not dex[_SET_AT] or not agrees(shown(_DEX), dex):
         return None
-    reading = renewing.readers(cookies())
-    live = {key: secret(target, key) or {} for key in reading}
+    stated = cookies()
+    live, reading = renewing.live(target, stated), renewing.readers(stated)
     deployments = renewing.deployments(reading)
-    found = {
-        reader: notes
-        for wave in renewing.restarts(renewing.stamps(live, reading), reading, deployments)
-        for reader, notes in wave.items()
-        if agrees(deployments[reader], notes)
-    }
+    stale = renewing.stale(renewing.stamps(live), reading, deployments)
+    found = {reader: notes for reader, notes in stale.items() if agrees(deployments[reader], notes)}
     return found if started(shown(_DEX), dex) else {**found, _DEX: dex}
 
 
@@ -87,9 +83,5 @@ def restart_with(
         write(cluster, {_SET_AT: set_at})
         stamps = dict.fromkeys(renewing.write(cluster, cookies, set_at), set_at)
         reading = renewing.readers(cookies)
-        notes = {
-            reader: wanted
-            for wave in renewing.restarts(stamps, reading, renewing.deployments(reading))
-            for reader, wanted in wave.items()
-        }
+        notes = renewing.stale(stamps, reading, renewing.deployments(reading))
         restart(cluster, {**notes, _DEX: {_SET_AT: set_at}}, why=_WHY, timeout=timeout, progress=progress)
